@@ -1,0 +1,178 @@
+// Command capi is libgoprocessing.so, the C interface of the engine, built with
+// -buildmode=c-shared. goprocessing.h describes it.
+//
+// The exported functions have no logic of their own. They look at the caller's
+// handles in place (struct gop_segment is a core.Segment, struct gop_conn a
+// core.Conn) and keep nothing when they return.
+package main
+
+// #cgo CFLAGS: -std=gnu11 -Wall -Wextra
+// #cgo LDFLAGS: -ldl -lpthread
+// #include "goprocessing.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core"
+)
+
+func main() {} // never called; c-shared wants a main package
+
+// Compile-time checks that C and Go agree on the handles.
+var (
+	_ [C.sizeof_gop_segment]byte = [unsafe.Sizeof(core.Segment{})]byte{}
+	_ [C.sizeof_gop_conn]byte    = [unsafe.Sizeof(core.Conn{})]byte{}
+	_ [C.sizeof_gop_stream]byte  = [C.GOP_STREAM_SIZE]byte{}
+)
+
+func segment(s *C.gop_segment) *core.Segment { return (*core.Segment)(unsafe.Pointer(s)) }
+func conn(c *C.gop_conn) *core.Conn          { return (*core.Conn)(unsafe.Pointer(c)) }
+
+// limit translates how and deadline. A sleep that a signal interrupts returns, so
+// that the caller may run its handlers.
+func limit(how C.int, deadline C.int64_t) core.Limit {
+	l := core.Limit{Deadline: int64(deadline), Interruptible: true}
+	switch how {
+	case C.GOP_NOWAIT:
+		l.How = core.NoWait
+	case C.GOP_SPIN:
+		l.How = core.Spin
+	case C.GOP_SLEEP:
+		l.How = core.Block
+	}
+	return l
+}
+
+func result(err error) C.int { return -C.int(core.Errno(err)) }
+
+// bytes is n bytes of the caller's at p.
+func bytes(p unsafe.Pointer, n C.uint64_t) []byte { return unsafe.Slice((*byte)(p), n) }
+
+// received completes the calls that fill a buffer.
+func received(n int, err error, length *C.uint64_t) C.int {
+	if err == nil {
+		*length = C.uint64_t(n)
+		return 0
+	}
+	if long, ok := err.(core.TooLong); ok {
+		*length = C.uint64_t(long)
+	}
+	return result(err)
+}
+
+//export gop_abi
+func gop_abi() C.int { return C.GOP_ABI }
+
+//export gop_segment_open
+func gop_segment_open(s *C.gop_segment, fd C.int, kind C.uint32_t) C.int {
+	return result(segment(s).Open(int(fd), uint32(kind)))
+}
+
+//export gop_queue_create
+func gop_queue_create(s *C.gop_segment, maxsize C.uint64_t) C.int {
+	return result(core.CreateQueue(segment(s), uint64(maxsize)))
+}
+
+//export gop_queue_put
+func gop_queue_put(s *C.gop_segment, data C.gop_bytes, n C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	q, l := core.QueueOn(segment(s)), limit(how, deadline)
+	return result(q.PutWithin(bytes(unsafe.Pointer(data), n), &l))
+}
+
+//export gop_queue_get
+func gop_queue_get(s *C.gop_segment, buf unsafe.Pointer, capacity C.uint64_t, n *C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	q, l := core.QueueOn(segment(s)), limit(how, deadline)
+	got, err := q.GetWithin(bytes(buf, capacity), &l)
+	return received(got, err, n)
+}
+
+//export gop_queue_task_done
+func gop_queue_task_done(s *C.gop_segment) C.int {
+	q := core.JoinableQueueOn(segment(s))
+	return result(q.TaskDone())
+}
+
+//export gop_queue_join
+func gop_queue_join(s *C.gop_segment, how C.int, deadline C.int64_t) C.int {
+	q, l := core.JoinableQueueOn(segment(s)), limit(how, deadline)
+	return result(q.JoinWithin(&l))
+}
+
+//export gop_pipe_create
+func gop_pipe_create(a, b *C.gop_conn, duplex C.int) C.int {
+	return result(core.CreatePipe(conn(a), conn(b), duplex != 0))
+}
+
+//export gop_conn_open
+func gop_conn_open(c *C.gop_conn, fd, sock C.int, side, modes C.uint32_t) C.int {
+	return result(conn(c).Open(int(fd), int(sock), uint32(side), uint32(modes)))
+}
+
+//export gop_conn_send
+func gop_conn_send(c *C.gop_conn, data C.gop_bytes, n C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(conn(c).SendWithin(bytes(unsafe.Pointer(data), n), &l))
+}
+
+//export gop_conn_recv
+func gop_conn_recv(c *C.gop_conn, buf unsafe.Pointer, capacity C.uint64_t, n *C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	got, err := conn(c).RecvWithin(bytes(buf, capacity), &l)
+	return received(got, err, n)
+}
+
+//export gop_conn_poll
+func gop_conn_poll(c *C.gop_conn, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(conn(c).PollWithin(&l))
+}
+
+//export gop_arena_create
+func gop_arena_create(s *C.gop_segment) C.int { return result(core.CreateArena(segment(s))) }
+
+//export gop_arena_alloc
+func gop_arena_alloc(s *C.gop_segment, kind, value, limit C.uint32_t, offset *C.uint64_t) C.int {
+	a := core.ArenaOn(segment(s))
+	o, err := a.NewSlot(uint32(kind), uint32(value), uint32(limit))
+	if err == nil {
+		*offset = C.uint64_t(o)
+	}
+	return result(err)
+}
+
+//export gop_arena_free
+func gop_arena_free(s *C.gop_segment, offset C.uint64_t) C.int {
+	a := core.ArenaOn(segment(s))
+	return result(a.FreeSlot(uint64(offset)))
+}
+
+//export gop_arena_check
+func gop_arena_check(s *C.gop_segment, offset C.uint64_t, kind C.uint32_t) C.int {
+	a := core.ArenaOn(segment(s))
+	return result(a.CheckSlot(uint64(offset), uint32(kind)))
+}
+
+//export gop_semaphore_acquire
+func gop_semaphore_acquire(m *C.gop_semaphore, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(core.SlotAt(unsafe.Pointer(m)).AcquireSemaphore(&l))
+}
+
+//export gop_semaphore_wake
+func gop_semaphore_wake(m *C.gop_semaphore) C.int {
+	core.SlotAt(unsafe.Pointer(m)).WakeSemaphore()
+	return 0
+}
+
+//export gop_event_wait
+func gop_event_wait(e *C.gop_event, seen C.uint32_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(core.SlotAt(unsafe.Pointer(e)).WaitEvent(uint32(seen), &l))
+}
+
+//export gop_event_wake
+func gop_event_wake(e *C.gop_event) C.int {
+	core.SlotAt(unsafe.Pointer(e)).WakeEvent()
+	return 0
+}

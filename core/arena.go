@@ -1,0 +1,199 @@
+package core
+
+import (
+	"context"
+	"os"
+
+	"github.com/goprocessing/goprocessing/core/internal/arena"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"golang.org/x/sys/unix"
+)
+
+// Arena keeps many small objects, locks, semaphores and events, in one segment of
+// 64 KiB. Only the process that made it makes objects in it.
+type Arena struct{ s *Segment }
+
+// What NewSlot makes.
+const (
+	KindSemaphore = arena.KindSemaphore
+	KindEvent     = arena.KindEvent
+)
+
+// MaxValue is the greatest value of a semaphore.
+const MaxValue = arena.MaxValue
+
+// NewArena makes an empty arena.
+func NewArena() (*Arena, error) {
+	a := &Arena{new(Segment)}
+	if err := arena.Create(a.s); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// CreateArena makes s a new arena: NewArena for language bindings.
+func CreateArena(s *Segment) error { return arena.Create(s) }
+
+// OpenArena opens an arena that another process made, of a file that File
+// returned there. It does not close the file.
+func OpenArena(f *os.File) (*Arena, error) {
+	a := &Arena{new(Segment)}
+	if err := openFile(a.s, f, shm.KindArena); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// ArenaOn returns the arena in s, which stays the caller's.
+func ArenaOn(s *Segment) Arena { return Arena{s} }
+
+// File returns a duplicate of the arena's descriptor, by which another process
+// opens it.
+func (a *Arena) File() (*os.File, error) { return file(int(a.s.FD), "goprocessing-arena") }
+
+// Close releases this handle, and with it the objects of the arena in this process.
+func (a *Arena) Close() error { return a.s.Close() }
+
+// NewSlot allocates an object and returns its offset. A full arena is
+// unix.ENOSPC.
+func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
+	switch {
+	case kind == KindEvent:
+		value, limit = 0, 0
+	case kind != KindSemaphore, limit > MaxValue, value > limit:
+		return 0, unix.EINVAL
+	}
+	return arena.Alloc(a.s, kind, value, limit)
+}
+
+// FreeSlot frees an object that no other process has ever had access to.
+func (a *Arena) FreeSlot(offset uint64) error { return arena.Release(a.s, offset) }
+
+// CheckSlot makes sure that there is an object of that kind at offset.
+func (a *Arena) CheckSlot(offset uint64, kind uint32) error {
+	return arena.Check(a.s, offset, kind)
+}
+
+func (a *Arena) semaphore(value, limit uint32) (Semaphore, error) {
+	offset, err := a.NewSlot(KindSemaphore, value, limit)
+	if err != nil {
+		return Semaphore{}, err
+	}
+	return Semaphore{(*arena.Semaphore)(arena.At(a.s, offset)), offset}, nil
+}
+
+// NewSemaphore makes a semaphore with that value.
+func (a *Arena) NewSemaphore(value uint32) (*Semaphore, error) {
+	m, err := a.semaphore(value, MaxValue)
+	return &m, err
+}
+
+// NewBoundedSemaphore makes a semaphore whose value never exceeds that which it
+// begins with.
+func (a *Arena) NewBoundedSemaphore(value uint32) (*Semaphore, error) {
+	m, err := a.semaphore(value, value)
+	return &m, err
+}
+
+// NewLock makes a lock that is free.
+func (a *Arena) NewLock() (*Lock, error) {
+	m, err := a.semaphore(1, 1)
+	return &Lock{m}, err
+}
+
+// NewEvent makes an event that is not set.
+func (a *Arena) NewEvent() (*Event, error) {
+	offset, err := a.NewSlot(KindEvent, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Event{(*arena.Event)(arena.At(a.s, offset)), offset}, nil
+}
+
+// Semaphore returns the semaphore at offset.
+func (a *Arena) Semaphore(offset uint64) (*Semaphore, error) {
+	if err := a.CheckSlot(offset, KindSemaphore); err != nil {
+		return nil, err
+	}
+	return &Semaphore{(*arena.Semaphore)(arena.At(a.s, offset)), offset}, nil
+}
+
+// Lock returns the lock at offset.
+func (a *Arena) Lock(offset uint64) (*Lock, error) {
+	m, err := a.Semaphore(offset)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{*m}, nil
+}
+
+// Event returns the event at offset.
+func (a *Arena) Event(offset uint64) (*Event, error) {
+	if err := a.CheckSlot(offset, KindEvent); err != nil {
+		return nil, err
+	}
+	return &Event{(*arena.Event)(arena.At(a.s, offset)), offset}, nil
+}
+
+// Semaphore is a counting semaphore, bounded or not.
+type Semaphore struct {
+	m      *arena.Semaphore
+	offset uint64
+}
+
+// Offset tells where in its arena the semaphore is.
+func (m *Semaphore) Offset() uint64 { return m.offset }
+
+// Acquire decrements the value, waiting while it is 0. Error: the cause of ctx's
+// end.
+func (m *Semaphore) Acquire(ctx context.Context) error { return m.m.Acquire(within(ctx)) }
+
+// TryAcquire decrements the value unless it is 0.
+func (m *Semaphore) TryAcquire() bool { return m.m.Acquire(atOnce()) == nil }
+
+// Release increments the value; ErrReleased: it is the greatest allowed.
+func (m *Semaphore) Release() error {
+	if m.m.Release() != nil {
+		return ErrReleased
+	}
+	return nil
+}
+
+// Value returns the value.
+func (m *Semaphore) Value() int { return m.m.Value() }
+
+// Lock is a mutual exclusion lock. Any process may unlock it.
+type Lock struct{ m Semaphore }
+
+// Offset tells where in its arena the lock is.
+func (k *Lock) Offset() uint64 { return k.m.offset }
+
+// Lock takes the lock, waiting until it is free. Error: the cause of ctx's end.
+func (k *Lock) Lock(ctx context.Context) error { return k.m.Acquire(ctx) }
+
+// TryLock takes the lock if it is free.
+func (k *Lock) TryLock() bool { return k.m.TryAcquire() }
+
+// Unlock frees the lock; ErrReleased: it was free.
+func (k *Lock) Unlock() error { return k.m.Release() }
+
+// Event is a flag that can be waited for.
+type Event struct {
+	e      *arena.Event
+	offset uint64
+}
+
+// Offset tells where in its arena the event is.
+func (e *Event) Offset() uint64 { return e.offset }
+
+// IsSet reports whether the event is set.
+func (e *Event) IsSet() bool { return e.e.IsSet() }
+
+// Set sets the event and wakes all who wait for it.
+func (e *Event) Set() { e.e.Set() }
+
+// Clear clears the event.
+func (e *Event) Clear() { e.e.Clear() }
+
+// Wait waits until the event is set. Error: the cause of ctx's end.
+func (e *Event) Wait(ctx context.Context) error { return e.e.Wait(e.e.Word(), within(ctx)) }

@@ -1,0 +1,379 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"github.com/goprocessing/goprocessing/core/internal/socket"
+	"github.com/goprocessing/goprocessing/core/internal/stream"
+	"golang.org/x/sys/unix"
+)
+
+// What an end of a pipe can do.
+const (
+	Readable = 1
+	Writable = 2
+)
+
+// pipeBytes is how many bytes may be under way in one direction before Send
+// waits; one message may exceed it.
+const pipeBytes = 1 << 20
+
+// Conn is one end of a pipe, of which several processes may have handles. A
+// message is received whole by one of them. It is struct gop_conn of the C
+// interface.
+//
+// The messages are in a stream for each direction, in shared memory. What only
+// the kernel can do is left to a socketpair, one socket for each end: it tells
+// that the last handle of the other end is gone, however its process ended, and
+// it lets a receiver sleep in poll(2) and select(2).
+//
+// # The doorbell
+//
+// For that, the sender puts one byte into the receiver's socket, the bell, so
+// that between calls
+//
+//	bell == 1  <=>  a byte is in the socket  <=>  messages are waiting
+//
+// and the socket is as readable as the end it belongs to. The sender rings
+// (bell 0 to 1, then writes the byte) after it put a message; the receiver that
+// took the last one silences (bell 1 to 0, then reads the byte), and looks once
+// more for a message that was put in between. Both use compare-and-swap, so that
+// each byte written is read by exactly one receiver.
+//
+// A bell costs two system calls, so it is spared when a receiver attends, that
+// is, spins: attending is 1, and the sender, if its message is the only one,
+// turns that into 2 instead of ringing. A receiver stops attending (sets 0)
+// before it takes anything or goes to sleep, and looks at the stream afterwards:
+// at most one message has no bell, and that receiver finds it.
+//
+// Killed between turning the bell and writing or reading its byte, a process
+// leaves the socket silent while messages wait, or readable while there are none;
+// those who sleep on it look at the stream at least every futex.Look, and the
+// next message or receiver puts it right. Killed while attending: the message
+// without bell is found in the same way.
+type Conn struct {
+	s     Segment
+	sock  int32
+	side  uint32
+	modes uint32
+	_     uint32
+}
+
+// Pipe makes a pipe. Unless duplex, a only receives and b only sends.
+func Pipe(duplex bool) (a, b *Conn, err error) {
+	a, b = new(Conn), new(Conn)
+	if err := CreatePipe(a, b, duplex); err != nil {
+		return nil, nil, err
+	}
+	return a, b, nil
+}
+
+// CreatePipe makes a and b the ends of a new pipe: Pipe for language bindings.
+func CreatePipe(a, b *Conn, duplex bool) error {
+	socks, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("creating a pipe: %w", err)
+	}
+	*a = Conn{sock: int32(socks[0]), side: 0, modes: Readable | Writable}
+	*b = Conn{sock: int32(socks[1]), side: 1, modes: Readable | Writable}
+	if !duplex {
+		a.modes, b.modes = Readable, Writable
+	}
+	a.s.FD, b.s.FD = -1, -1
+	if err := a.share(b); err != nil {
+		_ = a.Close()
+		_ = b.Close()
+		return err
+	}
+	return nil
+}
+
+// share makes the segment of a and b.
+func (c *Conn) share(b *Conn) error {
+	if err := c.s.Create("goprocessing-pipe", shm.KindPipe, stream.FirstAllocation); err != nil {
+		return err
+	}
+	for i := range uint32(2) {
+		stream.Init(&c.s, i, 2, 0, pipeBytes)
+	}
+	fd, err := unix.FcntlInt(uintptr(c.s.FD), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("creating a pipe: %w", err)
+	}
+	if err := b.s.Open(fd, shm.KindPipe); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
+	return nil
+}
+
+// Open makes c a handle of an end that another process made, of duplicates of
+// its descriptors, which c owns if Open succeeds. For language bindings.
+func (c *Conn) Open(fd, sock int, side, modes uint32) error {
+	if side > 1 || modes == 0 || modes > Readable|Writable {
+		return unix.EINVAL
+	}
+	if err := c.s.Open(fd, shm.KindPipe); err != nil {
+		return err
+	}
+	c.sock, c.side, c.modes = int32(sock), side, modes
+	return nil
+}
+
+// Close releases this handle. When the last one of an end is released, the other
+// end gets io.EOF after the messages that are still under way. No other method
+// may be under way.
+func (c *Conn) Close() error {
+	err := c.s.Close()
+	if c.sock >= 0 {
+		err = errors.Join(err, unix.Close(int(c.sock)))
+		c.sock = -1
+	}
+	return err
+}
+
+// Files returns duplicates of the descriptors, by which OpenConn makes a handle
+// in another process.
+func (c *Conn) Files() (segment, sock *os.File, err error) {
+	segment, err = file(int(c.s.FD), "goprocessing-pipe")
+	if err != nil {
+		return nil, nil, err
+	}
+	sock, err = file(int(c.sock), "goprocessing-socket")
+	if err != nil {
+		return nil, nil, errors.Join(err, segment.Close())
+	}
+	return segment, sock, nil
+}
+
+// Side tells which end this is, 0 for the first of the two that Pipe returned.
+func (c *Conn) Side() uint32 { return c.side }
+
+// Modes tells what this end can do: Readable, Writable or both.
+func (c *Conn) Modes() uint32 { return c.modes }
+
+// OpenConn makes a handle of an end of a pipe that another process made, of the
+// files, side and modes that it got of its handle there. It does not close the
+// files.
+func OpenConn(segment, sock *os.File, side, modes uint32) (*Conn, error) {
+	fd, err := duplicate(segment)
+	if err != nil {
+		return nil, err
+	}
+	s, err := duplicate(sock)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	c := new(Conn)
+	if err := c.Open(fd, s, side, modes); err != nil {
+		_ = unix.Close(fd)
+		_ = unix.Close(s)
+		return nil, fmt.Errorf("opening %s: %w", segment.Name(), err)
+	}
+	return c, nil
+}
+
+// in and out are the streams of messages that this end receives and sends.
+func (c *Conn) in() *stream.Stream  { return stream.Of(&c.s, 1-c.side) }
+func (c *Conn) out() *stream.Stream { return stream.Of(&c.s, c.side) }
+
+func bell(t *stream.Stream) *atomic.Uint32      { return &t.Doorbell[0] }
+func attending(t *stream.Stream) *atomic.Uint32 { return &t.Doorbell[1] }
+
+// Send sends a copy of msg, waiting while a MiB is under way. Errors: unix.EPIPE,
+// when the other end is gone; the cause of ctx's end; that there is no memory.
+func (c *Conn) Send(ctx context.Context, msg []byte) error { return c.SendWithin(msg, within(ctx)) }
+
+// Recv receives a message, waiting for one. Errors: io.EOF, when none is left and
+// the other end is gone; the cause of ctx's end.
+func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
+	var buf []byte
+	for {
+		n, err := c.RecvWithin(buf, within(ctx))
+		long, ok := err.(TooLong)
+		if !ok {
+			return buf[:n], err
+		}
+		buf = make([]byte, long)
+	}
+}
+
+// SendWithin is Send within the limit l, for language bindings.
+func (c *Conn) SendWithin(msg []byte, l *Limit) error {
+	if c.sock < 0 {
+		return ErrClosed
+	}
+	if c.modes&Writable == 0 {
+		return unix.EBADF
+	}
+	t := c.out()
+	slept := false
+	for {
+		alone, err := t.TryPut(&c.s, msg, l)
+		if err == nil {
+			if slept {
+				t.WakeNextPut()
+			}
+			return c.tell(alone)
+		}
+		if err != ErrFull {
+			return err
+		}
+		again, err := c.awaitRoom(l)
+		slept = slept || again
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// awaitRoom waits until there is room for a message or nobody to read it. The
+// kernel would wake a sleeper on the socket when the other end dies, but a
+// receiver that makes room has no way to: so this sleeps on the stream, and looks
+// at the socket now and then.
+func (c *Conn) awaitRoom(l *Limit) (slept bool, err error) {
+	if socket.HungUp(c.sock) {
+		return false, unix.EPIPE
+	}
+	if l.How != Block {
+		return c.out().AwaitRoom(&c.s, l)
+	}
+	look := *l
+	for pause := firstHangupLook; ; pause = min(2*pause, futex.Look) {
+		look.Deadline = min(l.Deadline, futex.Now()+pause)
+		again, err := c.out().AwaitRoom(&c.s, &look)
+		slept = slept || again
+		if err != unix.ETIMEDOUT || look.Deadline == l.Deadline {
+			return slept, err
+		}
+		if socket.HungUp(c.sock) {
+			return slept, unix.EPIPE
+		}
+	}
+}
+
+const firstHangupLook = int64(20e6)
+
+// tell lets the receivers know of the message that was just sent.
+func (c *Conn) tell(alone bool) error {
+	t := c.out()
+	if alone && attending(t).Load() == 1 && attending(t).CompareAndSwap(1, 2) {
+		return nil
+	}
+	if bell(t).Load() == 0 && bell(t).CompareAndSwap(0, 1) {
+		return socket.Ring(c.sock)
+	}
+	// Nothing else would tell that the other end is gone.
+	if socket.HungUp(c.sock) {
+		return unix.EPIPE
+	}
+	return nil
+}
+
+// silence takes the bell out of the socket if no message is left.
+func (c *Conn) silence() error {
+	t := c.in()
+	if bell(t).Load() == 0 || t.Len() > 0 || !bell(t).CompareAndSwap(1, 0) {
+		return nil
+	}
+	if t.Len() > 0 && bell(t).CompareAndSwap(0, 1) {
+		return nil // sent meanwhile; the byte that is there rings for it
+	}
+	return socket.Unring(c.sock)
+}
+
+// RecvWithin receives a message into buf and returns its length, within the limit
+// l, for language bindings. A message that does not fit stays, and the error is a
+// TooLong.
+func (c *Conn) RecvWithin(buf []byte, l *Limit) (int, error) {
+	for {
+		n, err := c.in().TryGet(&c.s, buf, l)
+		if err == nil {
+			return n, c.silence()
+		}
+		if err != ErrEmpty {
+			return 0, err
+		}
+		if err := c.await(l, true); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// PollWithin waits, within the limit l, until a message or io.EOF can be received.
+func (c *Conn) PollWithin(l *Limit) error {
+	if err := c.await(l, false); err != nil && err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// await waits until a message waits, which somebody else may take first. It
+// returns io.EOF when none ever will. attend: the caller takes the message, and
+// need not be told by the bell.
+func (c *Conn) await(l *Limit, attend bool) error {
+	if c.sock < 0 {
+		return ErrClosed
+	}
+	if c.modes&Readable == 0 {
+		return unix.EBADF
+	}
+	t := c.in()
+	ready := func() bool { return t.Len() > 0 }
+	if ready() {
+		return nil
+	}
+	if l.How >= Spin {
+		if attend {
+			attending(t).Store(1)
+		}
+		found := l.SpinUntil(&c.s.Spin[1], ready)
+		if attend {
+			attending(t).Store(0)
+		}
+		if found || ready() {
+			return nil
+		}
+	}
+	for {
+		readable, gone, err := socket.AwaitReadable(c.sock, l)
+		if ready() {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if gone {
+			return io.EOF
+		}
+		if l.How != Block {
+			return unix.EAGAIN
+		}
+		if !readable {
+			continue
+		}
+		// Readable, yet no message: it was taken by a receiver that was
+		// killed before it silenced the bell,
+		if err := c.silence(); err != nil {
+			return err
+		}
+		// or it is on its way there, or the byte is the program's own, which
+		// must not keep this one busy.
+		doze := *l
+		doze.Deadline = min(l.Deadline, futex.Now()+strayLook)
+		err = t.AwaitItem(&c.s, &doze)
+		if err != nil && (err != unix.ETIMEDOUT || doze.Deadline == l.Deadline) {
+			return err
+		}
+	}
+}
+
+const strayLook = int64(50e6)

@@ -1,0 +1,297 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func newPipe(t testing.TB, duplex bool) (a, b *Conn) {
+	t.Helper()
+	a, b, err := Pipe(duplex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, c := range []*Conn{a, b} {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return a, b
+}
+
+// give returns the files of c for a child, and closes c here.
+func give(t testing.TB, c *Conn) []*os.File {
+	t.Helper()
+	segment, sock, err := c.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return []*os.File{segment, sock}
+}
+
+func startWithConn(t testing.TB, name string, c *Conn) interface{ Kill() error } {
+	t.Helper()
+	files := give(t, c)
+	cmd := startChild(t, name, files...)
+	for _, f := range files {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cmd.Process
+}
+
+// readable reports whether poll(2) finds c's socket readable.
+func readable(t testing.TB, c *Conn) bool {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: c.sock, Events: unix.POLLIN}}
+	if _, err := unix.Poll(fds, 0); err != nil {
+		t.Fatal(err)
+	}
+	return fds[0].Revents&unix.POLLIN != 0
+}
+
+func TestPipeIsReadableAsLongAsMessagesWait(t *testing.T) {
+	a, b := newPipe(t, true)
+	for range 3 {
+		if readable(t, a) || readable(t, b) {
+			t.Fatal("readable without a message")
+		}
+		for n := range 3 {
+			if err := b.Send(t.Context(), []byte{byte(n)}); err != nil {
+				t.Fatal(err)
+			}
+			if !readable(t, a) || readable(t, b) {
+				t.Fatal("not readable, or the wrong end")
+			}
+		}
+		for n := range 3 {
+			if !readable(t, a) {
+				t.Fatalf("not readable with %d messages", 3-n)
+			}
+			msg, err := a.Recv(t.Context())
+			if err != nil || !bytes.Equal(msg, []byte{byte(n)}) {
+				t.Fatal(msg, err)
+			}
+		}
+	}
+}
+
+func TestPipeEnd(t *testing.T) {
+	for _, duplex := range []bool{false, true} {
+		a, b := newPipe(t, duplex)
+		if err := b.Send(t.Context(), []byte("last")); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.PollWithin(atOnce()); err != nil {
+			t.Errorf("poll with a message: %v", err)
+		}
+		if msg, err := a.Recv(t.Context()); err != nil || string(msg) != "last" {
+			t.Errorf("%q, %v", msg, err)
+		}
+		for range 2 {
+			if err := a.PollWithin(atOnce()); err != nil {
+				t.Errorf("poll at the end: %v", err)
+			}
+			if _, err := a.Recv(t.Context()); err != io.EOF {
+				t.Errorf("at the end: %v", err)
+			}
+		}
+		if duplex {
+			if err := a.Send(t.Context(), nil); err != unix.EPIPE {
+				t.Errorf("send to nobody: %v", err)
+			}
+		}
+	}
+}
+
+func TestPipeDirections(t *testing.T) {
+	a, b := newPipe(t, false)
+	if err := a.Send(t.Context(), nil); err != unix.EBADF {
+		t.Errorf("send by the receiving end: %v", err)
+	}
+	if _, err := b.Recv(t.Context()); err != unix.EBADF {
+		t.Errorf("receive by the sending end: %v", err)
+	}
+}
+
+func TestPipeLimits(t *testing.T) {
+	a, b := newPipe(t, true)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := a.Recv(ctx); err != context.DeadlineExceeded {
+		t.Errorf("receive without a message: %v", err)
+	}
+	if err := b.Send(t.Context(), make([]byte, 2*pipeBytes)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Send(ctx, nil); err != context.DeadlineExceeded {
+		t.Errorf("send through a full pipe: %v", err)
+	}
+	done := make(chan error)
+	go func() { done <- b.Send(t.Context(), []byte("next")) }()
+	if msg, err := a.Recv(t.Context()); err != nil || len(msg) != 2*pipeBytes {
+		t.Errorf("%d bytes, %v", len(msg), err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if msg, err := a.Recv(t.Context()); err != nil || string(msg) != "next" {
+		t.Errorf("%q, %v", msg, err)
+	}
+}
+
+func init() {
+	children["echo"] = func(files []*os.File) error {
+		c, err := OpenConn(files[0], files[1], 1, Readable|Writable)
+		if err != nil {
+			return err
+		}
+		// The end is the other one's to see.
+		if err := files[1].Close(); err != nil {
+			return err
+		}
+		for {
+			msg, err := c.Recv(context.Background())
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := c.Send(context.Background(), msg); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func TestPipeBetweenProcesses(t *testing.T) {
+	a, b := newPipe(t, true)
+	startWithConn(t, "echo", b)
+	for n := range 3000 {
+		msg := numbered(1, uint32(n))
+		if err := a.Send(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+		back, err := a.Recv(t.Context())
+		if err != nil || !bytes.Equal(msg, back) {
+			t.Fatalf("message %d: %v", n, err)
+		}
+	}
+	// Both ways at once, more than is ever under way.
+	const messages, size = 200, 50_000
+	var group sync.WaitGroup
+	group.Go(func() {
+		for range messages {
+			if err := a.Send(t.Context(), make([]byte, size)); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range messages {
+		if msg, err := a.Recv(t.Context()); err != nil || len(msg) != size {
+			t.Fatal(len(msg), err)
+		}
+	}
+	group.Wait()
+	if readable(t, a) {
+		t.Error("readable without a message")
+	}
+}
+
+// The end of a killed process is closed like any other, for one who waits to
+// receive and for one who waits to send.
+func TestPipeToKilledProcess(t *testing.T) {
+	children["hold"] = func([]*os.File) error { select {} }
+	a, b := newPipe(t, true)
+	victim := startWithConn(t, "hold", b)
+	if err := a.Send(t.Context(), make([]byte, pipeBytes)); err != nil {
+		t.Fatal(err)
+	}
+	received, sent := make(chan error), make(chan error)
+	go func() {
+		_, err := a.Recv(t.Context())
+		received <- err
+	}()
+	go func() { sent <- a.Send(t.Context(), []byte("no room")) }()
+	if err := victim.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-received; err != io.EOF {
+		t.Errorf("receive: %v", err)
+	}
+	if err := <-sent; err != unix.EPIPE {
+		t.Errorf("send: %v", err)
+	}
+}
+
+// Several receivers of one end share the messages among them.
+func TestPipeSharedEnd(t *testing.T) {
+	a, b := newPipe(t, true)
+	const receivers, messages = 4, 2000
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	for range receivers {
+		group.Go(func() {
+			for {
+				msg, err := a.Recv(t.Context())
+				if err == io.EOF {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				if seen[string(msg[:8])] {
+					t.Errorf("message %x came twice", msg[:8])
+				}
+				seen[string(msg[:8])] = true
+				mu.Unlock()
+			}
+		})
+	}
+	for n := range messages {
+		if err := b.Send(t.Context(), numbered(0, uint32(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	group.Wait()
+	if len(seen) != messages {
+		t.Errorf("%d messages of %d", len(seen), messages)
+	}
+}
+
+func BenchmarkPipePingPong(b *testing.B) {
+	x, y := newPipe(b, true)
+	startWithConn(b, "echo", y)
+	for b.Loop() {
+		if err := x.Send(b.Context(), []byte("ping")); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := x.Recv(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

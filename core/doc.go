@@ -1,0 +1,51 @@
+// Package core is the engine of goprocessing: queues, pipes, locks, semaphores
+// and events that processes share, whether they are written in Go, in Python or
+// in C.
+//
+// # Memory
+//
+// Everything lives in segments: memfds (memfd_create(2)) that each process maps.
+// Nothing has a name in the file system, and the kernel frees a segment with its
+// last user, so that nothing is left behind however the processes end. A segment
+// begins with a header (magic, layout version, kind) that opening checks; it is
+// sealed against shrinking, so that no holder can take memory away from under
+// another; and offsets found in it are checked before they are followed.
+//
+//	queue   header, one stream, chunks
+//	pipe    header, two streams (one for each direction), chunks
+//	arena   header, 64-byte slots: semaphores, locks, events
+//
+// A stream (core/internal/stream) carries items in order, of any size, through a
+// chain of chunks that grows with what is in it and gives memory back when it is
+// drained.
+//
+// # Ownership
+//
+// A handle, such as a Queue, is the mapping and the descriptor; closing it does
+// nothing to the object as long as another process has a handle. What Put
+// returned from is in the queue: there is no buffer on the way that a dying
+// process could take along.
+//
+// # Waiting
+//
+// What can be done at once is. Otherwise a caller spins for some microseconds,
+// which is a hundred times cheaper than to be woken by the kernel if the other
+// side is at work on another CPU, and gives it up the sooner the less it has paid
+// off. Then it sleeps in a futex (futex(2)), or, to receive from a pipe, in
+// poll(2). Sleepers wake about once a second to make sure that nobody who was to
+// wake them has died; they use no CPU otherwise.
+//
+// # Processes that are killed
+//
+// A process may be killed at any instruction. The locks of the engine know their
+// owner, and whoever waits for one that is dead takes it over. Each change is
+// prepared aside and comes into force with the store of one word, so there is
+// nothing to repair: an item is in the queue whole, or not at all. What a killed
+// process had taken out of a queue is gone with it.
+//
+// # Forks
+//
+// A Go program does not fork. A C or Python program does, and may go on using the
+// handles it inherited, through a copy of the library that is loaded in the child:
+// no state of an object is in the Go heap (see pybind/loader.c).
+package core

@@ -1,0 +1,56 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"github.com/goprocessing/goprocessing/core/internal/stream"
+	"golang.org/x/sys/unix"
+)
+
+// Errors of this package, for errors.Is. Others wrap an errno.
+var (
+	// ErrEmpty: TryGet found nothing.
+	ErrEmpty = stream.ErrEmpty
+	// ErrFull: TryPut found no room.
+	ErrFull = stream.ErrFull
+	// ErrTaskDone: TaskDone was called more often than items were put.
+	ErrTaskDone = stream.ErrDone
+	// ErrReleased: a semaphore or lock was released too many times.
+	ErrReleased = fmt.Errorf("semaphore or lock released too many times: %w", unix.EOVERFLOW)
+	// ErrClosed: this handle was closed.
+	ErrClosed = errors.New("goprocessing: closed")
+	// ErrKind: what was to be opened is something else.
+	ErrKind = shm.ErrKind
+	// ErrLayout: what was to be opened was made by another version.
+	ErrLayout = shm.ErrLayout
+)
+
+// TooLong is the error for an item that does not fit the buffer of GetWithin or
+// RecvWithin: its length in bytes.
+type TooLong = stream.TooLong
+
+// Errno returns the errno that C callers get for err, 0 for nil.
+func Errno(err error) unix.Errno {
+	var errno unix.Errno
+	var long stream.TooLong
+	switch {
+	case err == nil:
+		return 0
+	case err == ErrEmpty, err == ErrFull:
+		return unix.EAGAIN
+	case err == ErrTaskDone:
+		return unix.ERANGE
+	case err == io.EOF:
+		return unix.EPIPE
+	case errors.As(err, &long):
+		return unix.EMSGSIZE
+	case errors.As(err, &errno):
+		return errno
+	case errors.Is(err, ErrClosed):
+		return unix.EBADF
+	}
+	return unix.EIO
+}

@@ -1,0 +1,93 @@
+package arena
+
+import (
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"golang.org/x/sys/unix"
+)
+
+// MaxValue is the greatest value of a semaphore: POSIX's SEM_VALUE_MAX.
+const MaxValue = 1<<31 - 1
+
+// Semaphore is a slot that holds a counting semaphore; a lock is one of at most 1.
+//
+//	bits 0..30  value
+//	bit  31     somebody may sleep
+//
+// A sleeper sets bit 31 while the value is 0. Whoever releases clears it and
+// wakes one. A sleeper that acquires sets it again, for those that may sleep on.
+//
+// Killed after it was woken, a sleeper leaves the value for the next to come,
+// and the other sleepers find it when they look (futex.Look).
+type Semaphore Slot
+
+const semWaiters = 1 << 31
+
+// Acquire decrements the value, waiting as l allows while it is 0.
+func (m *Semaphore) Acquire(l *futex.Limit) error {
+	if m.try(0) {
+		return nil
+	}
+	_, err := futex.Await(l, m.futex(), &m.spin, semaphoreWait{m})
+	return err
+}
+
+// semaphoreWait is a futex.Condition.
+type semaphoreWait struct{ m *Semaphore }
+
+func (w semaphoreWait) Try(slept bool) bool {
+	if slept {
+		return w.m.try(semWaiters)
+	}
+	return w.m.try(0)
+}
+
+func (w semaphoreWait) Flag() (bits uint32, ready bool) {
+	for {
+		v := w.m.word.Load()
+		if v&MaxValue != 0 {
+			return 0, true
+		}
+		if v&semWaiters != 0 || w.m.word.CompareAndSwap(v, v|semWaiters) {
+			return v | semWaiters, false
+		}
+	}
+}
+
+func (m *Semaphore) try(flag uint32) bool {
+	for {
+		v := m.word.Load()
+		if v&MaxValue == 0 {
+			return false
+		}
+		if m.word.CompareAndSwap(v, v-1|flag) {
+			return true
+		}
+	}
+}
+
+// Release increments the value. When it is the greatest allowed already, Release
+// returns unix.EOVERFLOW.
+func (m *Semaphore) Release() error {
+	for {
+		v := m.word.Load()
+		if v&MaxValue >= m.max {
+			return unix.EOVERFLOW
+		}
+		if m.word.CompareAndSwap(v, v&MaxValue+1) {
+			if v&semWaiters != 0 {
+				m.Wake()
+			}
+			return nil
+		}
+	}
+}
+
+// Wake wakes one sleeper.
+func (m *Semaphore) Wake() { futex.Wake(m.futex(), 1) }
+
+// Value returns the value.
+func (m *Semaphore) Value() int { return int(m.word.Load() & MaxValue) }
+
+func (m *Semaphore) futex() *uint32 { return (*uint32)(unsafe.Pointer(m)) }

@@ -1,0 +1,230 @@
+package futex
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/process"
+	"golang.org/x/sys/unix"
+)
+
+func TestDeadline(t *testing.T) {
+	var w Word
+	var spin uint32
+	l := &Limit{How: Block, Deadline: Now() + int64(20*time.Millisecond)}
+	if _, err := w.Await(l, &spin, func() bool { return false }); err != unix.ETIMEDOUT {
+		t.Errorf("got %v", err)
+	}
+	if late := Now() - l.Deadline; late < 0 {
+		t.Errorf("%v too early", time.Duration(-late))
+	}
+}
+
+func TestHow(t *testing.T) {
+	for _, how := range []How{Try, NoWait, Spin} {
+		var w Word
+		var spin uint32
+		if _, err := w.Await(&Limit{How: how}, &spin, func() bool { return false }); err != unix.EAGAIN {
+			t.Errorf("%v: got %v", how, err)
+		}
+	}
+}
+
+func TestCancel(t *testing.T) {
+	why := errors.New("why")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var w Word
+	var spin uint32
+	done := make(chan error)
+	go func() {
+		_, err := w.Await(&Limit{How: Block, Deadline: Forever, Context: ctx}, &spin, func() bool { return false })
+		done <- err
+	}()
+	awaitFlag(t, &w)
+	cancel(why)
+	if err := <-done; err != why {
+		t.Errorf("got %v", err)
+	}
+}
+
+// awaitFlag waits until somebody sleeps on w, or is about to.
+func awaitFlag(t *testing.T, w *Word) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); w.bits.Load()&mayWait == 0; {
+		if time.Now().After(end) {
+			t.Fatal("nobody waits")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Every token is taken once, however many producers wake however many consumers.
+func TestNoWakeUpIsLost(t *testing.T) {
+	const consumers, tokens = 8, 20_000
+	var w Word
+	var available, taken atomic.Int64
+	take := func() bool {
+		for {
+			n := available.Load()
+			if n == 0 {
+				return false
+			}
+			if available.CompareAndSwap(n, n-1) {
+				return true
+			}
+		}
+	}
+	var group sync.WaitGroup
+	for range consumers {
+		group.Go(func() {
+			var spin uint32 = minSpin
+			for taken.Add(1) <= tokens {
+				slept := false
+				for !take() {
+					// A deadline before Look: a lost wake-up fails.
+					l := &Limit{How: Block, Deadline: Now() + 20*Look}
+					again, err := w.Await(l, &spin, func() bool { return available.Load() > 0 })
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					slept = slept || again
+				}
+				if slept && available.Load() > 0 {
+					w.Wake(1)
+				}
+			}
+		})
+	}
+	for range tokens {
+		available.Add(1)
+		w.Wake(1)
+	}
+	group.Wait()
+}
+
+func TestMutexExcludes(t *testing.T) {
+	var m Mutex
+	n := 0
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 5000 {
+				if _, err := m.Lock(&Limit{How: Spin}); err != nil {
+					t.Error(err)
+					return
+				}
+				n++
+				m.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	if n != 8*5000 {
+		t.Errorf("%d", n)
+	}
+}
+
+func TestMutexTryGivesUp(t *testing.T) {
+	var m Mutex
+	if !m.TryLock() || m.TryLock() {
+		t.Error("TryLock")
+	}
+	if m.Owner() != process.Self {
+		t.Errorf("owner %v", m.Owner())
+	}
+	if _, err := m.Lock(&Limit{How: Try}); err != unix.EBUSY {
+		t.Errorf("got %v", err)
+	}
+	if _, err := m.Lock(&Limit{How: Block, Deadline: Now() + 1e6}); err != unix.ETIMEDOUT {
+		t.Errorf("got %v", err)
+	}
+	m.Unlock()
+}
+
+const lockerVariable = "GOPROCESSING_TEST_LOCKER"
+
+// The mutex of a killed process is inherited by one of those who wait, and only
+// by one.
+func TestMutexOutlivesItsOwner(t *testing.T) {
+	if os.Getenv(lockerVariable) != "" {
+		m := mapMutex(t, 3)
+		if !m.TryLock() {
+			t.Fatal("not free")
+		}
+		if _, err := os.Stdout.WriteString("locked\n"); err != nil {
+			t.Fatal(err)
+		}
+		select {} // until killed
+	}
+	fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), "mutex")
+	defer file.Close()
+	if err := file.Truncate(4096); err != nil {
+		t.Fatal(err)
+	}
+	m := mapMutex(t, fd)
+
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), lockerVariable+"=1")
+	cmd.ExtraFiles = []*os.File{file}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 7)); err != nil {
+		t.Fatal(err)
+	}
+	if !m.Owner().Alive() {
+		t.Error("the owner lives, but does not seem to")
+	}
+	var inherited atomic.Int32
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			ok, err := m.Lock(&Limit{How: Spin})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if ok {
+				inherited.Add(1)
+			}
+			m.Unlock()
+		})
+	}
+	// Not waited for before the others have it: a zombie is dead.
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	group.Wait()
+	if n := inherited.Load(); n != 1 {
+		t.Errorf("inherited %d times", n)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the locker was not killed")
+	}
+}
+
+func mapMutex(t *testing.T, fd int) *Mutex {
+	t.Helper()
+	p, err := unix.MmapPtr(fd, 0, nil, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.MunmapPtr(p, 4096) })
+	return (*Mutex)(unsafe.Pointer(p))
+}

@@ -1,0 +1,127 @@
+package futex
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How says how far a call may go to wait.
+type How int32
+
+const (
+	Try    How = iota // not at all
+	NoWait            // wait for nothing but another's short critical section
+	Spin              // spin for some microseconds
+	Block             // spin, then sleep
+)
+
+// Limit bounds a wait.
+type Limit struct {
+	How      How
+	Deadline int64 // nanoseconds of CLOCK_MONOTONIC, or Forever; for Block
+
+	// Interruptible makes a sleep that a signal interrupts end with unix.EINTR.
+	Interruptible bool
+
+	// Context, if not nil, ends a sleep when it is done.
+	Context context.Context
+}
+
+// Look is how long, in nanoseconds, a sleeper trusts the others to wake it: one
+// of them may have been killed just before.
+const Look = int64(1e9)
+
+// Condition is what somebody waits for.
+type Condition interface {
+	// Try reports whether the wait is over; it may take what was waited for.
+	// slept tells that the caller slept, and others may sleep on.
+	Try(slept bool) bool
+	// Flag announces that the caller is about to sleep, unless the wait is
+	// over, and returns the value of the word on which to sleep.
+	Flag() (bits uint32, ready bool)
+}
+
+// Await waits for c as l allows and returns nil, or unix.EAGAIN, unix.ETIMEDOUT,
+// unix.EINTR, or the cause of the context's end. slept tells that the thread
+// slept: another sleeper may then wait for the same thing, and a caller that
+// takes one of several has to wake the next.
+func Await[C Condition](l *Limit, word, spin *uint32, c C) (slept bool, err error) {
+	if l.How <= NoWait {
+		return false, unix.EAGAIN
+	}
+	if l.SpinUntil(spin, func() bool { return c.Try(false) }) {
+		return false, nil
+	}
+	if l.How == Spin {
+		return false, unix.EAGAIN
+	}
+	release := l.onCancel(word)
+	defer release()
+	for {
+		bits, ready := c.Flag()
+		if !ready {
+			if err := l.sleep(word, bits, Look); err != nil {
+				return slept, err
+			}
+			slept = true
+		}
+		if c.Try(slept) {
+			return slept, nil
+		}
+	}
+}
+
+// sleep sleeps on word while it is val, no longer than look.
+func (l *Limit) sleep(word *uint32, val uint32, look int64) error {
+	if l.Context != nil {
+		if err := context.Cause(l.Context); err != nil {
+			return err
+		}
+	}
+	// The end of a look is not the caller's deadline.
+	until := Now() + look
+	last := l.Deadline <= until
+	if last {
+		until = l.Deadline
+	}
+	switch err := Sleep(word, val, until); err {
+	case unix.ETIMEDOUT:
+		if last {
+			return err
+		}
+		return nil
+	case unix.EINTR:
+		// The Go runtime's own signals interrupt too; only a caller that
+		// has handlers to run wants to know.
+		if l.Interruptible {
+			return err
+		}
+		return nil
+	default:
+		return err
+	}
+}
+
+// onCancel makes the end of l's context wake the sleepers on word until the
+// returned function is called.
+func (l *Limit) onCancel(word *uint32) (release func()) {
+	if l.Context == nil || l.Context.Done() == nil {
+		return func() {}
+	}
+	var left atomic.Bool
+	stop := context.AfterFunc(l.Context, func() {
+		// The waiter may be between its check of the context and its sleep,
+		// where a wake-up would pass it by: repeat until it has left.
+		for pause := time.Microsecond; !left.Load(); pause = min(2*pause, time.Millisecond) {
+			Wake(word, All)
+			time.Sleep(pause)
+		}
+	})
+	return func() {
+		left.Store(true)
+		stop()
+	}
+}

@@ -1,0 +1,226 @@
+package stream
+
+import (
+	"math/bits"
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+)
+
+// Chunk i is the bytes from i*chunkSize on. Chunk 0 begins with the segment's
+// header and the streams; the rest of it is unused.
+//
+// Each chunk has two links: next leads along the chain, free down a stack. They
+// are separate, so that putting a chunk on a stack leaves the chain whole until
+// the change is committed. The links of the chunks of window k of the segment
+// stand at the beginning of that window (those of window 0 at linkOffset), in
+// chunks that are never used for anything else. Links are written under putLock.
+const (
+	chunkSize  = 64 << 10
+	linkOffset = 2048
+
+	window0Chunks = 16 // shm's window 0 in chunks
+
+	// FirstAllocation is how much of a new segment needs memory at once.
+	FirstAllocation = 4096
+
+	// allocation is the step in which a chunk gets its memory, so that a
+	// queue that hardly holds anything hardly takes anything.
+	allocation = 16 << 10
+
+	// warmChunks is how many drained chunks keep their memory.
+	warmChunks = 32
+)
+
+type link struct{ next, free uint32 }
+
+const linkSize = 8
+
+// tableChunks is how many chunks at the beginning of the window that starts with
+// chunk start hold its links; a window has as many chunks as lie before it.
+func tableChunks(start uint32) uint32 {
+	return uint32((uint64(start)*linkSize + chunkSize - 1) / chunkSize)
+}
+
+// windowStart returns the first chunk of the window that chunk c > 0 is in.
+func windowStart(c uint32) uint32 {
+	if c < window0Chunks {
+		return 0
+	}
+	return 1 << (bits.Len32(c) - 1)
+}
+
+func (v *view) link(c uint32) (*link, error) {
+	start := windowStart(c)
+	offset := uint64(start)*chunkSize + uint64(c-start)*linkSize
+	if start == 0 {
+		offset += linkOffset
+	}
+	p, err := v.s.At(offset, linkSize)
+	return (*link)(p), err
+}
+
+// chunk returns n bytes of chunk c from offset on.
+func (v *view) chunk(c, offset, n uint32) ([]byte, error) {
+	if offset > chunkSize || n > chunkSize-offset {
+		return nil, shm.ErrBounds
+	}
+	p, err := v.s.At(uint64(c)*chunkSize+uint64(offset), uint64(n))
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*byte)(p), n), nil
+}
+
+// next returns the chunk that follows c in the chain.
+func (v *view) next(c uint32) (uint32, error) {
+	l, err := v.link(c)
+	if err != nil {
+		return 0, err
+	}
+	if l.next == 0 {
+		return 0, shm.ErrBounds
+	}
+	return l.next, nil
+}
+
+// extend appends a chunk to the chain and moves the tail of st to it.
+func (v *view) extend(st *putState) error {
+	var c uint32
+	ready := uint32(0)
+	switch {
+	case st.warms > 0:
+		c = st.warm
+		l, err := v.link(c)
+		if err != nil {
+			return err
+		}
+		st.warm = l.free
+		st.warms--
+		ready = chunkSize
+	case st.cold != 0:
+		c = st.cold
+		l, err := v.link(c)
+		if err != nil {
+			return err
+		}
+		st.cold = l.free
+	default:
+		var err error
+		if c, err = v.unused(st); err != nil {
+			return err
+		}
+	}
+	l, err := v.link(st.tail.chunk())
+	if err != nil {
+		return err
+	}
+	l.next = c
+	st.tail = at(c, 0)
+	st.ready = ready
+	return nil
+}
+
+// unused takes a chunk that was never used.
+func (v *view) unused(st *putState) (uint32, error) {
+	c := st.fresh
+	if start := windowStart(c); start > 0 && c < start+v.t.stride {
+		// Each stream of the segment comes by here; to allocate what has
+		// memory already changes nothing.
+		if err := v.s.Allocate(uint64(start)*chunkSize, uint64(start)*linkSize); err != nil {
+			return 0, err
+		}
+		for c-start < tableChunks(start) {
+			c += v.t.stride
+		}
+	}
+	st.fresh = c + v.t.stride
+	return c, nil
+}
+
+// reserve makes sure that the first n bytes of the tail chunk have memory.
+func (v *view) reserve(st *putState, n uint32) error {
+	if n <= st.ready {
+		return nil
+	}
+	n = min((n+allocation-1)&^(allocation-1), chunkSize)
+	err := v.s.Allocate(uint64(st.tail.chunk())*chunkSize+uint64(st.ready), uint64(n-st.ready))
+	if err != nil {
+		return err
+	}
+	st.ready = n
+	return nil
+}
+
+// collect moves drained chunks from the chain to the stacks. The caller holds
+// putLock; st is the current state and remains so.
+func (v *view) collect(st *putState) error {
+	_, head := v.t.consumed()
+	stop := head.chunk()
+	if st.first == stop {
+		return nil
+	}
+	var run discardRun
+	for st.first != stop {
+		c := st.first
+		l, err := v.link(c)
+		if err != nil {
+			return err
+		}
+		if l.next == 0 {
+			return shm.ErrBounds
+		}
+		st.first = l.next
+		if st.warms < warmChunks {
+			l.free = st.warm
+			st.warm = c
+			st.warms++
+			continue
+		}
+		run.add(v.s, c)
+		l.free = st.cold
+		st.cold = c
+	}
+	run.flush(v.s)
+	v.t.commit(st)
+	return nil
+}
+
+// discardRun gives back the memory of chunks, neighbours together.
+type discardRun struct{ start, end uint32 }
+
+func (r *discardRun) add(s *shm.Segment, c uint32) {
+	if c != r.end || r.start == r.end {
+		r.flush(s)
+		r.start = c
+	}
+	r.end = c + 1
+}
+
+func (r *discardRun) flush(s *shm.Segment) {
+	if r.end > r.start {
+		s.Discard(uint64(r.start)*chunkSize, uint64(r.end-r.start)*chunkSize)
+	}
+	r.start = r.end
+}
+
+// giveBack discards the memory that a put that failed had allocated: what lies
+// between the states before and after it.
+func (v *view) giveBack(before, after *putState) error {
+	var run discardRun
+	warm := before.warms - after.warms
+	for c := before.tail.chunk(); c != after.tail.chunk(); {
+		next, err := v.next(c)
+		if err != nil {
+			return err
+		}
+		c = next
+		if warm > 0 {
+			warm--
+			continue
+		}
+		run.add(v.s, c)
+	}
+	run.flush(v.s)
+	return nil
+}

@@ -1,0 +1,149 @@
+// Package stream carries items, each a sequence of bytes, through a segment in
+// the order in which they were put: the engine below queues and pipes.
+//
+// A stream is a sequence of bytes laid over a chain of chunks of 64 KiB. Each
+// item is a record: 8 bytes of header, its bytes, padding to the next multiple
+// of 8. Records run on from one chunk into the next, so an item may be of any
+// size. Producers append at the tail, consumers read at the head, and chunks
+// that the head has left are used again:
+//
+//	first        head                 tail
+//	  v           v                    v
+//	[ . ] -----> [ ..XX ] -> [ XXXX ] -> [ XX.. ]        warm -> [ ] -> [ ]
+//	 drained      unread                                 cold -> [ ] -> [ ]
+//
+// Drained chunks are collected into two stacks, a short one of chunks that keep
+// their memory (touched pages are seven times faster than fresh ones), and one
+// of chunks whose memory was given back to the system. When both are empty the
+// file grows.
+//
+// # What if a process is killed at any instruction
+//
+// Producers exclude each other with putLock, consumers with getLock
+// (futex.Mutex, which survives its owner). Under its lock each side changes its
+// own state only, and in this way: it builds the successor of its state in the
+// slot that is not current, and makes it current by advancing one word, put.seq
+// or gets. A process killed before that store has changed nothing: chunks it
+// took are still where they were, and what it wrote is beyond the tail, where
+// nobody looks. So nothing is ever to be repaired, but that puts, from which
+// consumers learn of new items, follows put.seq (see publish).
+package stream
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+)
+
+// Stream is the shared part of a stream: struct gop_stream of the C interface.
+type Stream struct {
+	// Written once, before the segment is shared.
+	maxItems uint64 // 0: unbounded
+	maxBytes uint64 // 0: unbounded
+	stride   uint32 // the stream's own chunks are base, base+stride, ...
+	base     uint32
+	_        [40]byte
+
+	// Producers' lines; written under putLock.
+	putLock futex.Mutex
+	puts    atomic.Uint64 // items visible to consumers; == put[seq&1].puts but for an instant
+	putSeq  atomic.Uint64 // the current state is put[putSeq&1]
+	_       [40]byte
+	put     [2]putState
+
+	// Consumers' lines; written under getLock.
+	getLock futex.Mutex
+	gets    atomic.Uint64 // items taken; the current state is get[gets&1]
+	seen    uint64        // puts when a consumer last looked
+	_       [40]byte
+	get     [2]getState
+
+	// Task accounting: any process, compare-and-swap; never above puts.
+	done atomic.Uint64
+	idle futex.Word // done == puts
+	_    [52]byte
+
+	nonEmpty futex.Word // puts > gets
+	_        [60]byte
+	nonFull  futex.Word // room for one more
+	_        [60]byte
+
+	// Doorbell is for the kind of object that the stream is part of.
+	Doorbell [2]atomic.Uint32
+	_        [184]byte
+}
+
+// putState is what producers know.
+type putState struct {
+	puts  uint64   // items put
+	bytes uint64   // bytes put, headers and padding included
+	tail  position // where the next record goes
+	ready uint32   // bytes of the tail chunk that have memory
+	first uint32   // the oldest chunk of the chain
+	fresh uint32   // the first chunk that was never used
+	warm  uint32   // top of the stack of chunks with memory
+	warms uint32   // their number
+	cold  uint32   // top of the stack of chunks without
+	_     [16]byte
+}
+
+// getState is what consumers know.
+type getState struct {
+	bytes atomic.Uint64 // bytes got, as putState.bytes
+	head  atomic.Uint64 // position of the next record
+	_     [16]byte
+}
+
+// position is a place in the chain: chunk<<32 | offset, 0 <= offset <= chunkSize.
+type position uint64
+
+func at(chunk, offset uint32) position { return position(chunk)<<32 | position(offset) }
+func (p position) chunk() uint32       { return uint32(p >> 32) }
+func (p position) offset() uint32      { return uint32(p) }
+
+// Size is the size of a Stream in bytes.
+const Size = 768
+
+// Compile-time checks of the layout that struct gop_stream relies on.
+var (
+	_ [Size]byte = [unsafe.Sizeof(Stream{})]byte{}
+	_ [64]byte   = [unsafe.Offsetof(Stream{}.putLock)]byte{}
+	_ [256]byte  = [unsafe.Offsetof(Stream{}.getLock)]byte{}
+	_ [384]byte  = [unsafe.Offsetof(Stream{}.done)]byte{}
+	_ [linkOffset - shm.HeaderSize - maxStreams*Size]byte
+)
+
+// A record's header is the item's length in bytes; the upper byte is for flags,
+// of which there are none yet.
+const (
+	recordHeader = 8
+	maxItem      = 1<<56 - 1
+)
+
+// Streams of a segment lie one behind the other after its header.
+const maxStreams = 2
+
+// Of returns stream i of a segment.
+func Of(s *shm.Segment, i uint32) *Stream {
+	return (*Stream)(unsafe.Add(s.Base(), shm.HeaderSize+uintptr(i)*Size))
+}
+
+// Init lays out stream i of n in a new segment.
+func Init(s *shm.Segment, i, n uint32, maxItems, maxBytes uint64) {
+	t := Of(s, i)
+	t.maxItems, t.maxBytes = maxItems, maxBytes
+	t.stride = n
+	// Chunk 0 holds the headers.
+	t.base = i
+	if i == 0 {
+		t.base = n
+	}
+	t.put[0] = putState{
+		tail:  at(t.base, 0),
+		first: t.base,
+		fresh: t.base + t.stride,
+	}
+	t.get[0].head.Store(uint64(at(t.base, 0)))
+}

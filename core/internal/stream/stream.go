@@ -1,0 +1,401 @@
+package stream
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync/atomic"
+
+	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"golang.org/x/sys/unix"
+)
+
+var (
+	ErrEmpty = errors.New("stream is empty")
+	ErrFull  = errors.New("stream is full")
+	ErrDone  = errors.New("more items marked done than were put")
+)
+
+// TooLong is what Get returns for an item that does not fit the buffer; it has
+// that many bytes, and stays where it is.
+type TooLong uint64
+
+func (TooLong) Error() string { return "item is longer than the buffer" }
+
+// view is a stream together with the mapping through which it is seen.
+type view struct {
+	t *Stream
+	s *shm.Segment
+}
+
+// current returns a copy of the producers' state. The caller holds putLock.
+func (t *Stream) current() putState { return t.put[t.putSeq.Load()&1] }
+
+// commit makes st the producers' state.
+func (t *Stream) commit(st *putState) {
+	seq := t.putSeq.Load() + 1
+	t.put[seq&1] = *st
+	t.putSeq.Store(seq)
+}
+
+// publish shows consumers what was committed. A producer killed between commit
+// and publish leaves that to the next one that takes putLock.
+func (t *Stream) publish(puts uint64) { t.puts.Store(puts) }
+
+// consumed returns how many bytes consumers have taken, and where they go on.
+// Both are of one committed state: the slot is read again if it may have been
+// prepared for the next state meanwhile.
+func (t *Stream) consumed() (bytes uint64, head position) {
+	for {
+		gets := t.gets.Load()
+		st := &t.get[gets&1]
+		bytes, head = st.bytes.Load(), position(st.head.Load())
+		if t.gets.Load() == gets {
+			return bytes, head
+		}
+	}
+}
+
+// produced returns how many bytes producers have put.
+func (t *Stream) produced() uint64 {
+	for {
+		seq := t.putSeq.Load()
+		bytes := atomic.LoadUint64(&t.put[seq&1].bytes)
+		if t.putSeq.Load() == seq {
+			return bytes
+		}
+	}
+}
+
+// Len returns how many items there are, exact at some instant during the call.
+func (t *Stream) Len() uint64 {
+	for {
+		gets := t.gets.Load()
+		puts := t.puts.Load()
+		if t.gets.Load() == gets {
+			return puts - gets
+		}
+	}
+}
+
+// MaxItems returns the bound on Len, 0 for none.
+func (t *Stream) MaxItems() uint64 { return t.maxItems }
+
+// Puts returns how many items were ever put.
+func (t *Stream) Puts() uint64 { return t.puts.Load() }
+
+// Full reports whether a put would have to wait.
+func (t *Stream) Full() bool {
+	if t.maxItems > 0 && t.Len() >= t.maxItems {
+		return true
+	}
+	if t.maxBytes > 0 && t.Len() > 0 {
+		return t.pending() >= t.maxBytes
+	}
+	return false
+}
+
+// lockPut takes putLock and completes what a killed producer left undone.
+func (t *Stream) lockPut(l *futex.Limit) error {
+	inherited, err := t.putLock.Lock(l)
+	if err != nil {
+		return err
+	}
+	if inherited {
+		t.publish(t.current().puts)
+		t.nonEmpty.Wake(futex.All)
+	}
+	return nil
+}
+
+func (t *Stream) lockGet(l *futex.Limit) error {
+	inherited, err := t.getLock.Lock(l)
+	if err != nil {
+		return err
+	}
+	if inherited {
+		// It may have made room without telling.
+		t.nonFull.Wake(futex.All)
+	}
+	return nil
+}
+
+// TryPut appends a copy of item. alone tells that there was no other item before
+// it. Errors: ErrFull, unix.EBUSY as futex.Mutex.Lock, and what shm.Segment says
+// when there is no memory for the item; nothing was changed then.
+func (t *Stream) TryPut(s *shm.Segment, item []byte, l *futex.Limit) (alone bool, err error) {
+	if err := t.lockPut(l); err != nil {
+		return false, err
+	}
+	gets := t.gets.Load()
+	before := t.current()
+	alone = gets == before.puts
+	switch {
+	case t.maxItems > 0 && before.puts-gets >= t.maxItems:
+		err = ErrFull
+	case t.maxBytes > 0 && !alone && t.pending() >= t.maxBytes:
+		err = ErrFull
+	default:
+		v := view{t, s}
+		err = v.append(before, item)
+	}
+	t.putLock.Unlock()
+	if err == nil {
+		t.nonEmpty.Wake(1)
+	}
+	return alone, err
+}
+
+// pending returns how many bytes were put and not yet got.
+func (t *Stream) pending() uint64 {
+	got, _ := t.consumed()
+	return t.produced() - got
+}
+
+func (v *view) append(before putState, item []byte) error {
+	if len(item) > maxItem {
+		return unix.EFBIG
+	}
+	size := recordHeader + (uint64(len(item))+7)&^7
+	offset := before.tail.offset()
+	if uint64(offset)+size > chunkSize {
+		chunks := (size - uint64(chunkSize-offset) + chunkSize - 1) / chunkSize
+		if uint64(before.warms) < chunks {
+			if err := v.collect(&before); err != nil {
+				return err
+			}
+		}
+	}
+	st := before
+	if uint64(offset)+size <= uint64(st.ready) {
+		to, err := v.chunk(st.tail.chunk(), offset, uint32(size))
+		if err != nil {
+			return err
+		}
+		binary.NativeEndian.PutUint64(to, uint64(len(item)))
+		copy(to[recordHeader:], item)
+		st.tail += position(size)
+	} else {
+		var header [recordHeader]byte
+		binary.NativeEndian.PutUint64(header[:], uint64(len(item)))
+		err := v.write(&st, header[:])
+		if err == nil {
+			err = v.write(&st, item)
+		}
+		if err != nil {
+			return errors.Join(err, v.giveBack(&before, &st))
+		}
+		st.tail = at(st.tail.chunk(), (st.tail.offset()+7)&^7)
+	}
+	st.bytes += size
+	st.puts++
+	v.t.commit(&st)
+	v.t.publish(st.puts)
+	return nil
+}
+
+// write copies data to the tail of st.
+func (v *view) write(st *putState, data []byte) error {
+	for len(data) > 0 {
+		if st.tail.offset() == chunkSize {
+			if err := v.extend(st); err != nil {
+				return err
+			}
+		}
+		offset := st.tail.offset()
+		n := uint32(min(uint64(len(data)), uint64(chunkSize-offset)))
+		if err := v.reserve(st, offset+n); err != nil {
+			return err
+		}
+		to, err := v.chunk(st.tail.chunk(), offset, n)
+		if err != nil {
+			return err
+		}
+		copy(to, data)
+		data = data[n:]
+		st.tail = at(st.tail.chunk(), offset+n)
+	}
+	return nil
+}
+
+// Put appends a copy of item, waiting for room as l allows.
+func (t *Stream) Put(s *shm.Segment, item []byte, l *futex.Limit) error {
+	slept := false
+	for {
+		_, err := t.TryPut(s, item, l)
+		if err == nil && slept && !t.Full() {
+			t.nonFull.Wake(1)
+		}
+		if err != ErrFull {
+			return err
+		}
+		again, err := t.AwaitRoom(s, l)
+		slept = slept || again
+		if err != nil {
+			if err == unix.EAGAIN {
+				err = ErrFull
+			}
+			return err
+		}
+	}
+}
+
+// AwaitRoom waits until the stream is not full. slept: see futex.Word.Await.
+func (t *Stream) AwaitRoom(s *shm.Segment, l *futex.Limit) (slept bool, err error) {
+	return t.nonFull.Await(l, &s.Spin[0], func() bool { return !t.Full() })
+}
+
+// WakeNextPut passes on the wake-up of a producer that slept.
+func (t *Stream) WakeNextPut() {
+	if !t.Full() {
+		t.nonFull.Wake(1)
+	}
+}
+
+// TryGet takes the oldest item into buf and returns its length. Errors: ErrEmpty,
+// TooLong, unix.EBUSY.
+func (t *Stream) TryGet(s *shm.Segment, buf []byte, l *futex.Limit) (int, error) {
+	if t.gets.Load() == t.puts.Load() {
+		return 0, ErrEmpty
+	}
+	if err := t.lockGet(l); err != nil {
+		return 0, err
+	}
+	v := view{t, s}
+	n, passed, err := v.take(buf)
+	t.getLock.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	t.nonFull.Wake(1)
+	if passed && t.putLock.TryLock() {
+		// Chunks were drained: see to it that their memory is given back,
+		// also when there is no producer any more.
+		st := t.current()
+		err = v.collect(&st)
+		t.putLock.Unlock()
+	}
+	return n, err
+}
+
+// take copies the record at the head into buf. passed: the head left a chunk.
+func (v *view) take(buf []byte) (n int, passed bool, err error) {
+	t := v.t
+	gets := t.gets.Load()
+	if gets == t.seen {
+		t.seen = t.puts.Load()
+		if gets == t.seen {
+			return 0, false, ErrEmpty
+		}
+	}
+	st := &t.get[gets&1]
+	start := position(st.head.Load())
+	head := start
+	var header [recordHeader]byte
+	if err := v.read(&head, header[:]); err != nil {
+		return 0, false, err
+	}
+	size := binary.NativeEndian.Uint64(header[:])
+	if size > maxItem {
+		return 0, false, shm.ErrBounds
+	}
+	if size > uint64(len(buf)) {
+		return 0, false, TooLong(size)
+	}
+	if err := v.read(&head, buf[:size]); err != nil {
+		return 0, false, err
+	}
+	head = at(head.chunk(), (head.offset()+7)&^7)
+	next := &t.get[(gets+1)&1]
+	next.head.Store(uint64(head))
+	next.bytes.Store(st.bytes.Load() + recordHeader + (size+7)&^7)
+	t.gets.Store(gets + 1)
+	return int(size), head.chunk() != start.chunk(), nil
+}
+
+// read copies the bytes at p to data and advances p.
+func (v *view) read(p *position, data []byte) error {
+	for len(data) > 0 {
+		if p.offset() == chunkSize {
+			next, err := v.next(p.chunk())
+			if err != nil {
+				return err
+			}
+			*p = at(next, 0)
+		}
+		offset := p.offset()
+		n := uint32(min(uint64(len(data)), uint64(chunkSize-offset)))
+		from, err := v.chunk(p.chunk(), offset, n)
+		if err != nil {
+			return err
+		}
+		copy(data, from)
+		data = data[n:]
+		*p = at(p.chunk(), offset+n)
+	}
+	return nil
+}
+
+// Get takes the oldest item into buf, waiting for one as l allows.
+func (t *Stream) Get(s *shm.Segment, buf []byte, l *futex.Limit) (int, error) {
+	slept := false
+	for {
+		n, err := t.TryGet(s, buf, l)
+		if slept && err != ErrEmpty && t.Len() > 0 {
+			t.nonEmpty.Wake(1)
+		}
+		if err != ErrEmpty {
+			return n, err
+		}
+		again, err := t.awaitItem(s, l)
+		slept = slept || again
+		if err != nil {
+			if err == unix.EAGAIN {
+				err = ErrEmpty
+			}
+			return 0, err
+		}
+	}
+}
+
+func (t *Stream) awaitItem(s *shm.Segment, l *futex.Limit) (slept bool, err error) {
+	return t.nonEmpty.Await(l, &s.Spin[1], func() bool { return t.Len() > 0 })
+}
+
+// AwaitItem waits for an item, which somebody else may take first.
+func (t *Stream) AwaitItem(s *shm.Segment, l *futex.Limit) error {
+	_, err := t.awaitItem(s, l)
+	return err
+}
+
+// Done marks one item done, or returns ErrDone when all that were put are.
+func (t *Stream) Done() error {
+	for {
+		done, puts := t.done.Load(), t.puts.Load()
+		if done == puts {
+			return ErrDone
+		}
+		if t.done.CompareAndSwap(done, done+1) {
+			if done+1 == t.puts.Load() {
+				t.idle.Wake(futex.All)
+			}
+			return nil
+		}
+	}
+}
+
+// Unfinished returns how many items that were put are not marked done.
+func (t *Stream) Unfinished() uint64 {
+	done := t.done.Load()
+	return t.puts.Load() - done
+}
+
+// Join waits until every item that was put is marked done.
+func (t *Stream) Join(s *shm.Segment, l *futex.Limit) error {
+	ready := func() bool { return t.Unfinished() == 0 }
+	if ready() {
+		return nil
+	}
+	_, err := t.idle.Await(l, &s.Spin[2], ready)
+	return err
+}

@@ -1,0 +1,413 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func newQueue(t testing.TB, maxItems uint64) *JoinableQueue {
+	t.Helper()
+	q, err := NewJoinableQueue(maxItems)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return q
+}
+
+// share returns a file of q for a child.
+func share(t testing.TB, q interface{ File() (*os.File, error) }) *os.File {
+	t.Helper()
+	f, err := q.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+func ExampleQueue() {
+	q, err := NewQueue(3)
+	if err != nil {
+		panic(err)
+	}
+	defer q.Close()
+	ctx := context.Background()
+	for _, item := range []string{"a", "b", "c"} {
+		if err := q.Put(ctx, []byte(item)); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(q.TryPut([]byte("d")))
+	for q.Len() > 0 {
+		item, err := q.Get(ctx)
+		fmt.Println(string(item), err)
+	}
+	// Output:
+	// stream is full
+	// a <nil>
+	// b <nil>
+	// c <nil>
+}
+
+func TestQueueBounds(t *testing.T) {
+	q := newQueue(t, 2)
+	if _, err := q.TryGet(); err != ErrEmpty {
+		t.Errorf("get from an empty queue: %v", err)
+	}
+	for i := range 2 {
+		if q.Full() || q.Len() != i {
+			t.Errorf("full %v, length %d after %d", q.Full(), q.Len(), i)
+		}
+		if err := q.TryPut([]byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.TryPut(nil); err != ErrFull {
+		t.Errorf("put into a full queue: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := q.Put(ctx, nil); err != context.DeadlineExceeded {
+		t.Errorf("put into a full queue: %v", err)
+	}
+	for i := range 2 {
+		item, err := q.TryGet()
+		if err != nil || !bytes.Equal(item, []byte{byte(i)}) {
+			t.Errorf("item %d: %v, %v", i, item, err)
+		}
+	}
+	if _, err := q.Get(ctx); err != context.DeadlineExceeded {
+		t.Errorf("get from an empty queue: %v", err)
+	}
+}
+
+func TestQueueCancel(t *testing.T) {
+	q := newQueue(t, 1)
+	why := errors.New("why")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	got := make(chan error, 1)
+	go func() {
+		_, err := q.Get(ctx)
+		got <- err
+	}()
+	cancel(why)
+	if err := <-got; err != why {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOpenQueueOfAnotherKind(t *testing.T) {
+	a, err := NewArena()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	f := share(t, a)
+	if q, err := OpenQueue(f); !errors.Is(err, ErrKind) {
+		t.Errorf("opened an arena as a queue: %v, %v", q, err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if q, err := OpenQueue(null); !errors.Is(err, ErrKind) {
+		t.Errorf("opened a device as a queue: %v, %v", q, err)
+	}
+}
+
+const (
+	childItems = 20_000
+	childSizes = 3000
+)
+
+// An item of the tests: its producer, its number, and so many bytes more.
+func numbered(producer, n uint32) []byte {
+	item := make([]byte, 8+n*31%childSizes)
+	binary.NativeEndian.PutUint32(item, producer)
+	binary.NativeEndian.PutUint32(item[4:], n)
+	for i := range item[8:] {
+		item[8+i] = byte(n) + byte(i)
+	}
+	return item
+}
+
+func init() {
+	children["produce"] = func(files []*os.File) error {
+		q, err := OpenQueue(files[0])
+		if err != nil {
+			return err
+		}
+		for n := range uint32(childItems) {
+			if err := q.Put(context.Background(), numbered(uint32(os.Getpid()), n)); err != nil {
+				return err
+			}
+		}
+		return q.Close()
+	}
+	// Takes items and passes them on, for ever.
+	children["forward"] = func(files []*os.File) error {
+		from, err := OpenQueue(files[0])
+		if err != nil {
+			return err
+		}
+		to, err := OpenQueue(files[1])
+		if err != nil {
+			return err
+		}
+		for {
+			item, err := from.Get(context.Background())
+			if err != nil {
+				return err
+			}
+			if err := to.Put(context.Background(), item); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// Producers in three processes, consumers in two and in this one.
+func TestQueueBetweenProcesses(t *testing.T) {
+	for _, maxItems := range []uint64{0, 5} {
+		t.Run(fmt.Sprint("maxItems=", maxItems), func(t *testing.T) {
+			q, back := newQueue(t, maxItems), newQueue(t, maxItems)
+			var producers []*exec.Cmd
+			for range 3 {
+				producers = append(producers, startChild(t, "produce", share(t, q)))
+			}
+			for range 2 {
+				startChild(t, "forward", share(t, q), share(t, back))
+			}
+			seen := map[string]bool{}
+			for range 3 * childItems {
+				item, err := back.Get(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				producer, n := binary.NativeEndian.Uint32(item), binary.NativeEndian.Uint32(item[4:])
+				if !bytes.Equal(item, numbered(producer, n)) {
+					t.Fatalf("item %d of %d is torn", n, producer)
+				}
+				key := string(item[:8])
+				if seen[key] {
+					t.Fatalf("item %d of %d came twice", n, producer)
+				}
+				seen[key] = true
+			}
+			for _, p := range producers {
+				if err := p.Wait(); err != nil {
+					t.Error(err)
+				}
+			}
+			if q.Len() != 0 || back.Len() != 0 {
+				t.Errorf("%d and %d items left", q.Len(), back.Len())
+			}
+		})
+	}
+}
+
+// Producers and consumers are killed all the time; the survivors go on, and each
+// producer's items come in order, without a gap, none twice, none torn.
+func TestQueueOutlivesKilledProcesses(t *testing.T) {
+	kills := 60
+	if testing.Short() {
+		kills = 10
+	}
+	q := newQueue(t, 50)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	next := map[uint32]uint32{}
+	for i := range kills {
+		victim := startChild(t, "produce", share(t, q))
+		for range 20 + i*37%400 {
+			item, err := q.Get(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			producer, n := binary.NativeEndian.Uint32(item), binary.NativeEndian.Uint32(item[4:])
+			if !bytes.Equal(item, numbered(producer, n)) {
+				t.Fatalf("item %d of %d is torn", n, producer)
+			}
+			if n != next[producer] {
+				t.Fatalf("item %d of %d came after %d", n, producer, next[producer])
+			}
+			next[producer]++
+		}
+		if err := victim.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 { // and some stay zombies for a while
+			_ = victim.Wait()
+		}
+	}
+	for q.Len() > 0 {
+		if _, err := q.Get(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestQueueConsumersKilled(t *testing.T) {
+	kills := 60
+	if testing.Short() {
+		kills = 10
+	}
+	q, back := newQueue(t, 0), newQueue(t, 0)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	put := uint32(0)
+	got := map[uint32]bool{}
+	for range kills {
+		victim := startChild(t, "forward", share(t, q), share(t, back))
+		for range 300 {
+			if err := q.Put(ctx, numbered(0, put)); err != nil {
+				t.Fatal(err)
+			}
+			put++
+		}
+		for range 100 {
+			item, err := back.Get(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := binary.NativeEndian.Uint32(item[4:])
+			if !bytes.Equal(item, numbered(0, n)) || got[n] {
+				t.Fatalf("item %d is torn or came twice", n)
+			}
+			got[n] = true
+		}
+		if err := victim.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = victim.Wait()
+	}
+	for _, rest := range []*JoinableQueue{q, back} {
+		for rest.Len() > 0 {
+			item, err := rest.Get(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := binary.NativeEndian.Uint32(item[4:])
+			if got[n] {
+				t.Fatalf("item %d came twice", n)
+			}
+			got[n] = true
+		}
+	}
+	// Each victim may have taken one item along.
+	if lost := int(put) - len(got); lost > kills {
+		t.Errorf("%d of %d items lost with %d processes", lost, put, kills)
+	}
+}
+
+func TestJoin(t *testing.T) {
+	q := newQueue(t, 0)
+	const items = 100
+	for i := range items {
+		if err := q.TryPut([]byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var group sync.WaitGroup
+	group.Go(func() {
+		if err := q.Join(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if q.Unfinished() != 0 {
+			t.Errorf("joined with %d unfinished", q.Unfinished())
+		}
+	})
+	for range items {
+		if _, err := q.TryGet(); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.TaskDone(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group.Wait()
+	if err := q.TaskDone(); err != ErrTaskDone {
+		t.Errorf("one too many: %v", err)
+	}
+}
+
+func TestClosedQueue(t *testing.T) {
+	q, err := NewQueue(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.TryPut(nil); err != ErrClosed {
+		t.Errorf("put: %v", err)
+	}
+	if _, err := q.TryGet(); err != ErrClosed {
+		t.Errorf("get: %v", err)
+	}
+	if err := q.Close(); err != nil {
+		t.Errorf("closed twice: %v", err)
+	}
+}
+
+func TestErrno(t *testing.T) {
+	for err, want := range map[error]unix.Errno{
+		nil: 0, ErrEmpty: unix.EAGAIN, ErrFull: unix.EAGAIN, ErrTaskDone: unix.ERANGE,
+		TooLong(5): unix.EMSGSIZE, ErrKind: unix.EINVAL, ErrLayout: unix.EPROTO,
+		ErrClosed: unix.EBADF, fmt.Errorf("growing: %w", unix.ENOSPC): unix.ENOSPC,
+		errors.New("unknown"): unix.EIO,
+	} {
+		if got := Errno(err); got != want {
+			t.Errorf("%v: %v, not %v", err, got, want)
+		}
+	}
+}
+
+func BenchmarkQueue(b *testing.B) {
+	q := newQueue(b, 0)
+	item, buf := make([]byte, 64), make([]byte, 64)
+	l := within(context.Background())
+	b.Run("one goroutine", func(b *testing.B) {
+		for b.Loop() {
+			if err := q.PutWithin(item, l); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := q.GetWithin(buf, l); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("two goroutines", func(b *testing.B) {
+		var group sync.WaitGroup
+		group.Go(func() {
+			for range b.N {
+				if _, err := q.GetWithin(buf, l); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+		for range b.N {
+			if err := q.PutWithin(item, l); err != nil {
+				b.Fatal(err)
+			}
+		}
+		group.Wait()
+	})
+}
