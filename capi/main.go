@@ -4,6 +4,12 @@
 // The exported functions have no logic of their own. They look at the caller's
 // handles in place (struct gop_segment is a core.Segment, struct gop_conn a
 // core.Conn) and keep nothing when they return.
+//
+// The runtime keeps no descriptor of its own open: a program may close all it
+// has, and may use their numbers again.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 // #cgo CFLAGS: -std=gnu11 -Wall -Wextra

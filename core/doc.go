@@ -43,6 +43,9 @@
 // nothing to repair: an item is in the queue whole, or not at all. What a killed
 // process had taken out of a queue is gone with it.
 //
+// Processes are told apart by pid and start time, so all users of a segment have
+// to be in one pid namespace (pid_namespaces(7)).
+//
 // # Forks
 //
 // A Go program does not fork. A C or Python program does, and may go on using the

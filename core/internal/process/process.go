@@ -3,8 +3,8 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +23,7 @@ type ID struct {
 var Self = self()
 
 func self() ID {
-	pid := os.Getpid()
+	pid := unix.Getpid()
 	st, err := readStat(pid)
 	if err != nil {
 		return ID{PID: uint32(pid)}
@@ -39,7 +39,8 @@ func (id ID) Alive() bool {
 	}
 	st, err := readStat(int(id.PID))
 	if err != nil {
-		return !os.IsNotExist(err) || !procMounted()
+		gone := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+		return !gone || !procMounted()
 	}
 	if id.Start != 0 && st.start != id.Start {
 		return false
@@ -50,8 +51,7 @@ func (id ID) Alive() bool {
 }
 
 func procMounted() bool {
-	_, err := os.Stat("/proc/self/stat")
-	return err == nil
+	return unix.Access("/proc/self/stat", unix.F_OK) == nil
 }
 
 type stat struct {
@@ -62,7 +62,7 @@ type stat struct {
 
 // readStat reads /proc/pid/stat (proc_pid_stat(5)).
 func readStat(pid int) (stat, error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return stat{}, err
 	}
@@ -82,4 +82,22 @@ func readStat(pid int) (stat, error) {
 		return stat{}, fmt.Errorf("process %d: %w", pid, err)
 	}
 	return stat{state: fields[state][0], threads: n, start: uint32(ticks)}, nil
+}
+
+// readFile returns the content of a small file. os.ReadFile would start the
+// runtime's network poller, whose epoll descriptor the process must then never
+// close: one that closes all its descriptors, as daemons do, would be aborted.
+func readFile(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	text := make([]byte, 4096)
+	for {
+		n, err := unix.Read(fd, text)
+		if err != unix.EINTR {
+			return text[:max(n, 0)], err
+		}
+	}
 }
