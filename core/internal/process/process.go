@@ -69,7 +69,7 @@ func readStat(pid int) (stat, error) {
 	// The command name, in parentheses, may itself hold spaces and parentheses.
 	end := bytes.LastIndexByte(text, ')')
 	fields := bytes.Fields(text[end+1:])
-	const state, threads, start = 3 - 3, 20 - 3, 22 - 3
+	const state, threads, start = 0, 17, 19 // fields 3, 20 and 22 of the line
 	if end < 0 || len(fields) <= start {
 		return stat{}, fmt.Errorf("process %d: malformed stat", pid)
 	}

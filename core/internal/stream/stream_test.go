@@ -62,16 +62,16 @@ func put(t testing.TB, q *Stream, s *shm.Segment, item []byte) {
 
 func get(t testing.TB, q *Stream, s *shm.Segment) []byte {
 	t.Helper()
-	n, err := q.TryGet(s, nil, now)
-	long, ok := err.(TooLong)
+	_, err := q.TryGet(s, nil, now)
 	if err == nil {
 		return []byte{}
 	}
+	long, ok := err.(TooLong)
 	if !ok {
 		t.Fatalf("getting: %v", err)
 	}
 	buf := make([]byte, long)
-	if n, err = q.TryGet(s, buf, now); err != nil || n != len(buf) {
+	if n, err := q.TryGet(s, buf, now); err != nil || n != len(buf) {
 		t.Fatalf("getting %d bytes: %d, %v", long, n, err)
 	}
 	return buf

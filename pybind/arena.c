@@ -1,0 +1,252 @@
+/*
+ * Arenas: many small objects in one segment, so that 10,000 locks take a handful
+ * of descriptors.
+ *
+ * A process allocates only in arenas that it made itself, so allocation needs no
+ * lock between processes. A slot is used again only when no other process can
+ * know it: its handle was never taken, and no child was forked since it was
+ * allocated. Otherwise it stays as it is until the whole arena goes: each process
+ * unmaps an arena when the last of its objects there is gone, and the kernel
+ * frees the memory with the last mapping.
+ *
+ * All of this runs with the GIL held, except that another thread may fork.
+ */
+#include "arena.h"
+
+#include <sys/stat.h>
+
+struct arena {
+    gop_segment segment;
+    dev_t device;
+    uint64_t generation; /* of the process that made it; FOREIGN: came by handle */
+    size_t objects;      /* slots that objects of this process refer to */
+    size_t reusable;     /* slots given back by gop_arena_free */
+    struct arena *next;
+};
+
+#define FOREIGN UINT64_MAX
+
+static arena *arenas;
+
+/* Where to allocate: one of `arenas`, kept although it may be empty. */
+static arena *current;
+
+static bool
+is_own(const arena *a)
+{
+    return a->generation == engine_process.generation;
+}
+
+static void
+drop_if_unused(arena *a)
+{
+    if (a->objects > 0 || a == current) {
+        return;
+    }
+    arena **link = &arenas;
+    while (*link != a) {
+        link = &(*link)->next;
+    }
+    *link = a->next;
+    segment_close(&a->segment);
+    PyMem_Free(a);
+}
+
+static void
+set_current(arena *a)
+{
+    arena *last = current;
+    current = a;
+    if (last != NULL) {
+        drop_if_unused(last);
+    }
+}
+
+/* Makes a record of an open segment, which it takes over. */
+static arena *
+add_arena(const gop_segment *segment, uint64_t generation)
+{
+    struct stat st;
+    if (fstat(segment->fd, &st) < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return NULL;
+    }
+    arena *a = PyMem_Calloc(1, sizeof(*a));
+    if (a == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    a->segment = *segment;
+    a->device = st.st_dev;
+    a->generation = generation;
+    a->next = arenas;
+    arenas = a;
+    return a;
+}
+
+static arena *
+create_arena(const gop_engine *e)
+{
+    gop_segment segment = {.fd = -1};
+    int rc = e->gop_arena_create(&segment);
+    if (rc < 0) {
+        raise_errno(rc, "shared memory for locks and events");
+        return NULL;
+    }
+    arena *a = add_arena(&segment, engine_process.generation);
+    if (a == NULL) {
+        gop_segment_close(&segment);
+    }
+    return a;
+}
+
+static arena *
+find_reusable(void)
+{
+    for (arena *a = arenas; a != NULL; a = a->next) {
+        if (is_own(a) && a->reusable > 0) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+int
+slot_create(slot *s, uint32_t kind, uint32_t value, uint32_t max)
+{
+    const gop_engine *e = engine();
+    if (e == NULL) {
+        return -1;
+    }
+    if (current != NULL && !is_own(current)) {
+        set_current(NULL);
+    }
+    int rc = -ENOSPC;
+    uint64_t offset = 0;
+    if (current != NULL) {
+        rc = e->gop_arena_alloc(&current->segment, kind, value, max, &offset);
+    }
+    if (rc == -ENOSPC) {
+        if (current != NULL) {
+            current->reusable = 0;
+        }
+        arena *next = find_reusable();
+        if (next == NULL) {
+            next = create_arena(e);
+        }
+        if (next == NULL) {
+            return -1;
+        }
+        set_current(next);
+        rc = e->gop_arena_alloc(&current->segment, kind, value, max, &offset);
+    }
+    if (rc < 0) {
+        raise_errno(rc, "slot in shared memory");
+        return -1;
+    }
+    if (current->reusable > 0) {
+        current->reusable--;
+    }
+    current->objects++;
+    *s = (slot){
+        .arena = current,
+        .offset = offset,
+        .forks = __atomic_load_n(&engine_process.forks, __ATOMIC_RELAXED),
+    };
+    return 0;
+}
+
+static arena *
+find_inode(const struct stat *st)
+{
+    for (arena *a = arenas; a != NULL; a = a->next) {
+        if (a->device == st->st_dev && a->segment.inode == (uint64_t)st->st_ino) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+int
+slot_attach(slot *s, int fd, uint64_t offset, uint32_t kind)
+{
+    const gop_engine *e = engine();
+    if (e == NULL) {
+        return -1;
+    }
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    arena *a = find_inode(&st);
+    bool known = a != NULL;
+    gop_segment opened;
+    int rc = 0;
+    if (!known) {
+        rc = e->gop_segment_open(&opened, fd, GOP_KIND_ARENA);
+    }
+    if (rc == 0) {
+        rc = e->gop_arena_check(known ? &a->segment : &opened, offset, kind);
+        if (rc < 0 && !known) {
+            opened.fd = -1; /* the caller's */
+            gop_segment_close(&opened);
+        }
+    }
+    if (rc < 0) {
+        raise_errno(rc, "handle of a lock or event");
+        return -1;
+    }
+    if (!known) {
+        a = add_arena(&opened, FOREIGN);
+        if (a == NULL) {
+            opened.fd = -1;
+            gop_segment_close(&opened);
+            return -1;
+        }
+    }
+    else if (!segment_owns_fd(&a->segment)) {
+        a->segment.fd = fd;
+    }
+    else if (fd != a->segment.fd) {
+        close(fd);
+    }
+    a->objects++;
+    *s = (slot){.arena = a, .offset = offset, .shared = true};
+    return 0;
+}
+
+PyObject *
+slot_handle(slot *s)
+{
+    if (!segment_owns_fd(&s->arena->segment)) {
+        return raise_errno(-EBADF, "the descriptor of this object was closed");
+    }
+    s->shared = true;
+    return Py_BuildValue("iK", s->arena->segment.fd, (unsigned long long)s->offset);
+}
+
+void *
+slot_memory(const slot *s)
+{
+    return (char *)s->arena->segment.window[0] + s->offset;
+}
+
+void
+slot_release(slot *s)
+{
+    arena *a = s->arena;
+    if (a == NULL) {
+        return;
+    }
+    s->arena = NULL;
+    bool known_here_only = is_own(a) && !s->shared &&
+                           s->forks == __atomic_load_n(&engine_process.forks, __ATOMIC_RELAXED);
+    const gop_engine *e = engine_if_loaded();
+    /* A slot that cannot be freed is left as one that others may know. */
+    if (known_here_only && e != NULL && e->gop_arena_free(&a->segment, s->offset) == 0) {
+        a->reusable++;
+    }
+    a->objects--;
+    drop_if_unused(a);
+}

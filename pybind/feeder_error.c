@@ -1,0 +1,99 @@
+/* What becomes of an item that cannot be pickled. */
+#include "queue.h"
+
+static PyObject *
+take_raised_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+#endif
+}
+
+static void
+restore_raised_exception(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyErr_Restore(Py_NewRef(Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+#endif
+}
+
+/* The hook that type(self) has instead of the standard library's, as a new
+ * reference; NULL without an exception if there is none. */
+static PyObject *
+own_feeder_error_hook(queue_object *self)
+{
+    PyObject *module = PyImport_ImportModule("multiprocessing.queues");
+    if (module == NULL) {
+        return NULL;
+    }
+    PyObject *type = PyObject_GetAttrString(module, "Queue");
+    Py_DECREF(module);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyObject *standard = PyObject_GetAttrString(type, "_on_queue_feeder_error");
+    Py_DECREF(type);
+    if (standard == NULL) {
+        return NULL;
+    }
+    PyObject *hook = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "_on_queue_feeder_error");
+    if (hook == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+    }
+    if (hook == standard) {
+        Py_CLEAR(hook);
+    }
+    Py_DECREF(standard);
+    if (hook != NULL) {
+        /* By way of the instance: it may be a method. */
+        Py_DECREF(hook);
+        hook = PyObject_GetAttrString((PyObject *)self, "_on_queue_feeder_error");
+    }
+    return hook;
+}
+
+PyObject *
+queue_pickling_failed(queue_object *self, PyObject *obj)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return NULL;
+    }
+    PyObject *exception = take_raised_exception();
+    PyObject *hook = own_feeder_error_hook(self);
+    if (hook == NULL) {
+        if (PyErr_Occurred()) {
+            Py_DECREF(exception);
+        }
+        else {
+            restore_raised_exception(exception);
+        }
+        return NULL;
+    }
+    /* The hook expects to be called in an except block: it may call
+     * traceback.print_exc(). */
+    PyObject *handled = PyErr_GetHandledException();
+    PyErr_SetHandledException(exception);
+    PyObject *args[] = {exception, obj};
+    PyObject *result = PyObject_Vectorcall(hook, args, 2, NULL);
+    PyErr_SetHandledException(handled);
+    Py_XDECREF(handled);
+    Py_DECREF(hook);
+    Py_DECREF(exception);
+    if (result == NULL) {
+        return NULL;
+    }
+    Py_DECREF(result);
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,420 @@
+/* Queue: put, get and the state of a queue. */
+#include "queue.h"
+
+#include "arguments.h"
+#include "codec.h"
+#include "record.h"
+
+static PyObject *queue_full;  /* queue.Full */
+static PyObject *queue_empty; /* queue.Empty */
+static PyObject *name_put;
+static PyObject *name_get;
+
+static parameters put_parameters = {
+    .method = "put", .required = 1, .names = {"obj", "block", "timeout"}};
+static parameters get_parameters = {.method = "get", .names = {"block", "timeout"}};
+
+int
+queue_check(const queue_object *self)
+{
+    if (self->segment.window[0] == NULL) {
+        PyErr_Format(PyExc_RuntimeError, "%s.__init__() was not called", Py_TYPE(self)->tp_name);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+raise_not_open(queue_object *self)
+{
+    if (queue_check(self) == 0) {
+        PyErr_Format(PyExc_ValueError, "Queue %R is closed", (PyObject *)self);
+    }
+    return NULL;
+}
+
+/* ---- put ---- */
+
+static int
+call_put(const gop_engine *e, void *arg, int how, int64_t deadline)
+{
+    record_source *source = arg;
+    return e->gop_queue_put(source->target, source->data, source->len, how, deadline);
+}
+
+PyDoc_STRVAR(queue_put_doc,
+"put($self, obj, block=True, timeout=None)\n--\n\n"
+"Put obj into the queue, which has it when the call returns. If the queue is\n"
+"full, wait for a free slot, at most timeout seconds, or not at all if block\n"
+"is false, and then raise queue.Full.");
+
+static PyObject *
+queue_put(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *obj;
+    int64_t deadline = GOP_FOREVER;
+    if (nargs == 1 && kwnames == NULL) {
+        obj = args[0];
+    }
+    else {
+        PyObject *values[PARAMETERS_MAX];
+        if (arguments_bind(&put_parameters, args, nargs, kwnames, values) < 0 ||
+            deadline_from_block(values[1], values[2], &deadline) < 0)
+        {
+            return NULL;
+        }
+        obj = values[0];
+    }
+    if (!self->open) {
+        return raise_not_open(self);
+    }
+    codec_item item;
+    if (codec_encode(obj, &item) < 0) {
+        return queue_pickling_failed(self, obj);
+    }
+    record_source source = {.target = &self->segment, .data = item.data, .len = (uint64_t)item.len};
+    int rc = record_write(call_put, &source, deadline);
+    codec_release(&item);
+    switch (rc) {
+    case 0:
+        self->put_into = true;
+        Py_RETURN_NONE;
+    case WAIT_RAISED:
+        return NULL;
+    case -EAGAIN:
+        PyErr_SetNone(queue_full);
+        return NULL;
+    default:
+        return raise_errno(rc, "Queue.put()");
+    }
+}
+
+PyDoc_STRVAR(queue_put_nowait_doc,
+"put_nowait($self, obj)\n--\n\n"
+"put(obj, False)");
+
+static PyObject *
+queue_put_nowait(queue_object *self, PyObject *obj)
+{
+    /* Not a call of queue_put: a subclass may have a put() of its own. */
+    PyObject *args[] = {(PyObject *)self, obj, Py_False};
+    return PyObject_VectorcallMethod(name_put, args, 3, NULL);
+}
+
+/* ---- get ---- */
+
+static int
+call_get(const gop_engine *e, void *arg, int how, int64_t deadline)
+{
+    record_sink *sink = arg;
+    return e->gop_queue_get(sink->origin, sink->buf, sink->cap, &sink->len, how, deadline);
+}
+
+PyDoc_STRVAR(queue_get_doc,
+"get($self, block=True, timeout=None)\n--\n\n"
+"Remove the oldest item from the queue and return it. If the queue is empty,\n"
+"wait for an item, at most timeout seconds, or not at all if block is false,\n"
+"and then raise queue.Empty.");
+
+static PyObject *
+queue_get(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    int64_t deadline = GOP_FOREVER;
+    if (nargs != 0 || kwnames != NULL) {
+        PyObject *values[PARAMETERS_MAX];
+        if (arguments_bind(&get_parameters, args, nargs, kwnames, values) < 0 ||
+            deadline_from_block(values[0], values[1], &deadline) < 0)
+        {
+            return NULL;
+        }
+    }
+    if (!self->open) {
+        return raise_not_open(self);
+    }
+    char buf[RECORD_INLINE];
+    record_sink sink = {.origin = &self->segment, .buf = buf, .cap = sizeof(buf)};
+    PyObject *bytes;
+    int rc = record_read(call_get, &sink, UINT64_MAX, deadline, &bytes);
+    switch (rc) {
+    case 0:
+        return bytes ? codec_decode_owned(bytes) : codec_decode(buf, sink.len);
+    case WAIT_RAISED:
+        return NULL;
+    case -EAGAIN:
+        PyErr_SetNone(queue_empty);
+        return NULL;
+    default:
+        return raise_errno(rc, "Queue.get()");
+    }
+}
+
+PyDoc_STRVAR(queue_get_nowait_doc,
+"get_nowait($self)\n--\n\n"
+"get(False)");
+
+static PyObject *
+queue_get_nowait(queue_object *self, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *args[] = {(PyObject *)self, Py_False};
+    return PyObject_VectorcallMethod(name_get, args, 2, NULL);
+}
+
+/* ---- state ---- */
+
+PyDoc_STRVAR(queue_qsize_doc,
+"qsize($self)\n--\n\n"
+"Return the number of items in the queue, exact at an instant of the call.");
+
+static PyObject *
+queue_qsize(queue_object *self, PyObject *Py_UNUSED(ignored))
+{
+    if (queue_check(self) < 0) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(gop_queue_len(&self->segment));
+}
+
+PyDoc_STRVAR(queue_empty_doc,
+"empty($self)\n--\n\n"
+"Return whether the queue has no item.");
+
+static PyObject *
+queue_is_empty(queue_object *self, PyObject *Py_UNUSED(ignored))
+{
+    if (queue_check(self) < 0) {
+        return NULL;
+    }
+    /* As the standard library's queue, whose close() takes effect on the pipe
+     * only once put() has started the feeder thread. */
+    if (!self->open && self->put_into) {
+        PyErr_SetString(PyExc_OSError, "handle is closed");
+        return NULL;
+    }
+    return PyBool_FromLong(gop_queue_len(&self->segment) == 0);
+}
+
+PyDoc_STRVAR(queue_full_doc,
+"full($self)\n--\n\n"
+"Return whether the queue has maxsize items.");
+
+static PyObject *
+queue_is_full(queue_object *self, PyObject *Py_UNUSED(ignored))
+{
+    if (queue_check(self) < 0) {
+        return NULL;
+    }
+    uint64_t maxsize = gop_queue_maxsize(&self->segment);
+    return PyBool_FromLong(maxsize != 0 && gop_queue_len(&self->segment) >= maxsize);
+}
+
+PyDoc_STRVAR(queue_close_doc,
+"close($self)\n--\n\n"
+"Refuse put() and get() from now on, in this process.");
+
+static PyObject *
+queue_close(queue_object *self, PyObject *Py_UNUSED(ignored))
+{
+    self->open = false;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+queue_get_closed(queue_object *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(!self->open);
+}
+
+static PyObject *
+queue_get_maxsize(queue_object *self, void *Py_UNUSED(closure))
+{
+    if (queue_check(self) < 0) {
+        return NULL;
+    }
+    uint64_t maxsize = gop_queue_maxsize(&self->segment);
+    /* What the standard library has for no limit: its SEM_VALUE_MAX. */
+    return PyLong_FromUnsignedLongLong(maxsize ? maxsize : GOP_SEM_MAX);
+}
+
+PyDoc_STRVAR(queue_fileno_doc,
+"_fileno($self)\n--\n\n"
+"Return the descriptor of the queue's memory, for _attach() elsewhere.");
+
+static PyObject *
+queue_fileno(queue_object *self, PyObject *Py_UNUSED(ignored))
+{
+    if (queue_check(self) < 0) {
+        return NULL;
+    }
+    return PyLong_FromLong(self->segment.fd);
+}
+
+/* ---- life ---- */
+
+static queue_object *
+queue_alloc(PyTypeObject *type)
+{
+    queue_object *self = (queue_object *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->segment.fd = -1;
+    }
+    return self;
+}
+
+static PyObject *
+queue_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
+{
+    return (PyObject *)queue_alloc(type);
+}
+
+/* 0 for no limit, else the limit in *maxsize; -1 with an exception set. */
+static int
+maxsize_from(PyObject *arg, uint64_t *maxsize)
+{
+    PyObject *index = PyNumber_Index(arg);
+    if (index == NULL) {
+        return -1;
+    }
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(index, &overflow);
+    Py_DECREF(index);
+    if (value == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (overflow > 0) {
+        PyErr_SetString(PyExc_OverflowError, "maxsize is too large");
+        return -1;
+    }
+    *maxsize = value > 0 ? (uint64_t)value : 0;
+    return 0;
+}
+
+static int
+queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"maxsize", NULL};
+    PyObject *arg = NULL;
+    uint64_t maxsize = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Queue", names, &arg) ||
+        (arg != NULL && maxsize_from(arg, &maxsize) < 0))
+    {
+        return -1;
+    }
+    /* Other threads may be inside calls on the segment, so it is never replaced. */
+    if (self->segment.window[0] != NULL) {
+        PyErr_Format(PyExc_RuntimeError, "%s.__init__() was called before", Py_TYPE(self)->tp_name);
+        return -1;
+    }
+    const gop_engine *e = engine();
+    if (e == NULL) {
+        return -1;
+    }
+    int rc = e->gop_queue_create(&self->segment, maxsize);
+    if (rc < 0) {
+        raise_errno(rc, "cannot make a queue");
+        return -1;
+    }
+    self->open = true;
+    return 0;
+}
+
+PyDoc_STRVAR(queue_attach_doc,
+"_attach($type, fd)\n--\n\n"
+"Make an object of the queue whose memory has descriptor fd, and own fd.");
+
+static PyObject *
+queue_attach(PyTypeObject *type, PyObject *arg)
+{
+    int fd = PyObject_AsFileDescriptor(arg);
+    if (fd < 0) {
+        return NULL;
+    }
+    const gop_engine *e = engine();
+    if (e == NULL) {
+        return NULL;
+    }
+    queue_object *self = queue_alloc(type);
+    if (self == NULL) {
+        return NULL;
+    }
+    int rc = e->gop_segment_open(&self->segment, fd, GOP_KIND_QUEUE);
+    if (rc < 0) {
+        Py_DECREF(self);
+        return raise_errno(rc, "cannot attach a queue");
+    }
+    self->open = true;
+    return (PyObject *)self;
+}
+
+static void
+queue_dealloc(queue_object *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    segment_close(&self->segment);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef queue_methods[] = {
+    {"put", (PyCFunction)(void (*)(void))queue_put, METH_FASTCALL | METH_KEYWORDS, queue_put_doc},
+    {"get", (PyCFunction)(void (*)(void))queue_get, METH_FASTCALL | METH_KEYWORDS, queue_get_doc},
+    {"put_nowait", (PyCFunction)queue_put_nowait, METH_O, queue_put_nowait_doc},
+    {"get_nowait", (PyCFunction)queue_get_nowait, METH_NOARGS, queue_get_nowait_doc},
+    {"qsize", (PyCFunction)queue_qsize, METH_NOARGS, queue_qsize_doc},
+    {"empty", (PyCFunction)queue_is_empty, METH_NOARGS, queue_empty_doc},
+    {"full", (PyCFunction)queue_is_full, METH_NOARGS, queue_full_doc},
+    {"close", (PyCFunction)queue_close, METH_NOARGS, queue_close_doc},
+    {"_fileno", (PyCFunction)queue_fileno, METH_NOARGS, queue_fileno_doc},
+    {"_attach", (PyCFunction)queue_attach, METH_O | METH_CLASS, queue_attach_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef queue_getset[] = {
+    {"_closed", (getter)queue_get_closed, NULL, NULL, NULL},
+    {"_maxsize", (getter)queue_get_maxsize, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyDoc_STRVAR(queue_doc,
+"Queue(maxsize=0)\n--\n\n"
+"A queue shared by processes, of at most maxsize items if that is positive.");
+
+static PyType_Slot queue_slots[] = {
+    {Py_tp_doc, (void *)queue_doc},
+    {Py_tp_new, queue_new},
+    {Py_tp_init, queue_init},
+    {Py_tp_dealloc, queue_dealloc},
+    {Py_tp_methods, queue_methods},
+    {Py_tp_getset, queue_getset},
+    {0, NULL},
+};
+
+static PyType_Spec queue_spec = {
+    .name = "goprocessing._engine.Queue",
+    .basicsize = sizeof(queue_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = queue_slots,
+};
+
+int
+queue_exec(PyObject *module)
+{
+    PyObject *standard = PyImport_ImportModule("queue");
+    if (standard == NULL) {
+        return -1;
+    }
+    Py_XSETREF(queue_full, PyObject_GetAttrString(standard, "Full"));
+    Py_XSETREF(queue_empty, PyObject_GetAttrString(standard, "Empty"));
+    Py_DECREF(standard);
+    Py_XSETREF(name_put, PyUnicode_InternFromString("put"));
+    Py_XSETREF(name_get, PyUnicode_InternFromString("get"));
+    if (queue_full == NULL || queue_empty == NULL || name_put == NULL || name_get == NULL) {
+        return -1;
+    }
+    PyTypeObject *type = module_add_type(module, &queue_spec, NULL);
+    if (type == NULL) {
+        return -1;
+    }
+    int result = joinable_queue_exec(module, type);
+    Py_DECREF(type);
+    return result;
+}
