@@ -18,8 +18,9 @@
  *              inside the object, which GOP_NOWAIT waits for
  *   GOP_NOWAIT waits for nothing but others' short critical sections: -EAGAIN
  *   GOP_SPIN   may spin for some microseconds, never sleeps: -EAGAIN
- *   GOP_SLEEP  sleeps until done, -ETIMEDOUT at the deadline, or -EINTR when a
- *              signal handler ran in the calling thread; nothing was changed
+ *   GOP_SLEEP  sleeps, without spinning before, until done: 0; -ETIMEDOUT at the
+ *              deadline; -EINTR when a signal handler ran in the calling thread;
+ *              nothing was changed then
  */
 #ifndef GOPROCESSING_H
 #define GOPROCESSING_H
@@ -52,60 +53,66 @@ typedef const void *gop_bytes;
 #define GOP_WINDOW0 ((uint64_t)1 << 20)
 
 typedef struct gop_segment {
-	int32_t fd;              /* the memfd, close-on-exec; -1 when closed */
-	uint32_t kind;           /* GOP_KIND_* */
-	uint64_t inode;          /* of fd: tells whether fd still is ours */
-	uint64_t size;           /* size of the file when last looked at, bytes */
-	uint32_t spin[4];        /* adaptive spin budgets of this process */
-	void *window[GOP_WINDOWS];
+    int32_t fd;       /* the memfd, close-on-exec; -1 when closed */
+    uint32_t kind;    /* GOP_KIND_* */
+    uint64_t inode;   /* of fd: tells whether fd still is ours */
+    uint64_t size;    /* size of the file when last looked at, bytes */
+    uint32_t spin[4]; /* adaptive spin budgets of this process */
+    void *window[GOP_WINDOWS];
 } gop_segment;
 
 /* Unmaps the segment and closes its descriptor. Idempotent. */
-static inline void gop_segment_close(gop_segment *s) {
-	for (int k = 0; k < GOP_WINDOWS; k++) {
-		if (s->window[k]) {
-			munmap(s->window[k], k ? GOP_WINDOW0 << (k - 1) : GOP_WINDOW0);
-			s->window[k] = 0;
-		}
-	}
-	if (s->fd >= 0) {
-		close(s->fd);
-		s->fd = -1;
-	}
+static inline void
+gop_segment_close(gop_segment *s)
+{
+    for (int k = 0; k < GOP_WINDOWS; k++) {
+        if (s->window[k]) {
+            munmap(s->window[k], k ? GOP_WINDOW0 << (k - 1) : GOP_WINDOW0);
+            s->window[k] = 0;
+        }
+    }
+    if (s->fd >= 0) {
+        close(s->fd);
+        s->fd = -1;
+    }
 }
 
 /* One direction of traffic, in a segment: layout of core/internal/stream. */
 typedef struct gop_stream {
-	uint64_t max_items; /* 0: unbounded */
-	uint64_t max_bytes; /* 0: unbounded */
-	uint8_t config[48];
-	uint64_t put_lock; /* producers' line */
-	uint64_t puts;     /* items ever put: the commit word of put */
-	uint8_t put_state[176];
-	uint64_t get_lock; /* consumers' line */
-	uint64_t gets;     /* items ever got: the commit word of get */
-	uint8_t get_state[112];
-	uint64_t done;     /* items marked task_done, <= puts */
-	uint8_t wait[376];
+    uint64_t max_items; /* 0: unbounded */
+    uint64_t max_bytes; /* 0: unbounded */
+    uint8_t config[48];
+    uint64_t put_lock; /* producers' line */
+    uint64_t puts;     /* items ever put: the commit word of put */
+    uint8_t put_state[176];
+    uint64_t get_lock; /* consumers' line */
+    uint64_t gets;     /* items ever got: the commit word of get */
+    uint8_t get_state[112];
+    uint64_t done; /* items marked task_done, <= puts */
+    uint8_t wait[376];
 } gop_stream;
 
 #define GOP_STREAM_OFFSET 64
 #define GOP_STREAM_SIZE 768
 
-static inline gop_stream *gop_stream_at(const gop_segment *s, int direction) {
-	return (gop_stream *)((char *)s->window[0] + GOP_STREAM_OFFSET +
-	                      (uint64_t)direction * GOP_STREAM_SIZE);
+static inline gop_stream *
+gop_stream_at(const gop_segment *s, int direction)
+{
+    return (gop_stream *)((char *)s->window[0] + GOP_STREAM_OFFSET +
+                          (uint64_t)direction * GOP_STREAM_SIZE);
 }
 
 /* Items in the stream, exact at some instant during the call. */
-static inline uint64_t gop_stream_len(const gop_stream *t) {
-	uint64_t gets = __atomic_load_n(&t->gets, __ATOMIC_SEQ_CST);
-	for (;;) {
-		uint64_t puts = __atomic_load_n(&t->puts, __ATOMIC_SEQ_CST);
-		uint64_t again = __atomic_load_n(&t->gets, __ATOMIC_SEQ_CST);
-		if (again == gets) return puts - gets;
-		gets = again;
-	}
+static inline uint64_t
+gop_stream_len(const gop_stream *t)
+{
+    uint64_t gets = __atomic_load_n(&t->gets, __ATOMIC_SEQ_CST);
+    for (;;) {
+        uint64_t puts = __atomic_load_n(&t->puts, __ATOMIC_SEQ_CST);
+        uint64_t again = __atomic_load_n(&t->gets, __ATOMIC_SEQ_CST);
+        if (again == gets) return puts - gets;
+        gets = again;
+    }
 }
 
 /* ---- queue: first in, first out; many producers, many consumers ---- */
@@ -124,7 +131,8 @@ int gop_queue_put(gop_segment *s, gop_bytes data, uint64_t len, int how, int64_t
 
 /* [engine] Takes the oldest item into buf and its length into *len.
  * -EMSGSIZE: the item has *len > cap bytes; it was not taken. */
-int gop_queue_get(gop_segment *s, void *buf, uint64_t cap, uint64_t *len, int how, int64_t deadline);
+int gop_queue_get(gop_segment *s, void *buf, uint64_t cap, uint64_t *len, int how,
+                  int64_t deadline);
 
 /* [engine] Marks one item done. -ERANGE: called more often than items were put. */
 int gop_queue_task_done(gop_segment *s);
@@ -132,11 +140,15 @@ int gop_queue_task_done(gop_segment *s);
 /* [engine] Waits until every item put was marked done. */
 int gop_queue_join(gop_segment *s, int how, int64_t deadline);
 
-static inline uint64_t gop_queue_len(const gop_segment *s) {
-	return gop_stream_len(gop_stream_at(s, 0));
+static inline uint64_t
+gop_queue_len(const gop_segment *s)
+{
+    return gop_stream_len(gop_stream_at(s, 0));
 }
-static inline uint64_t gop_queue_maxsize(const gop_segment *s) {
-	return gop_stream_at(s, 0)->max_items;
+static inline uint64_t
+gop_queue_maxsize(const gop_segment *s)
+{
+    return gop_stream_at(s, 0)->max_items;
 }
 
 /* ---- pipe: two connections; messages keep their boundaries ---- */
@@ -146,11 +158,11 @@ enum { GOP_READABLE = 1, GOP_WRITABLE = 2 };
 /* One end of a pipe. `sock` is one end of a socketpair: readable, for poll(2),
  * when a message or the end of file waits; it belongs to the connection. */
 typedef struct gop_conn {
-	gop_segment seg;
-	int32_t sock;
-	uint32_t side;  /* 0 or 1: it sends direction `side`, receives 1 - side */
-	uint32_t modes; /* GOP_READABLE | GOP_WRITABLE */
-	uint32_t reserved;
+    gop_segment seg;
+    int32_t sock;
+    uint32_t side;  /* 0 or 1: it sends direction `side`, receives 1 - side */
+    uint32_t modes; /* GOP_READABLE | GOP_WRITABLE */
+    uint32_t reserved;
 } gop_conn;
 
 /* [engine] Makes a pipe. Not duplex: a only receives, b only sends. */
@@ -161,12 +173,14 @@ int gop_pipe_create(gop_conn *a, gop_conn *b, int duplex);
 int gop_conn_open(gop_conn *c, int fd, int sock, uint32_t side, uint32_t modes);
 
 /* Closes this process's handle. Idempotent. */
-static inline void gop_conn_close(gop_conn *c) {
-	gop_segment_close(&c->seg);
-	if (c->sock >= 0) {
-		close(c->sock);
-		c->sock = -1;
-	}
+static inline void
+gop_conn_close(gop_conn *c)
+{
+    gop_segment_close(&c->seg);
+    if (c->sock >= 0) {
+        close(c->sock);
+        c->sock = -1;
+    }
 }
 
 /* [engine] Sends one message. -EPIPE: the last holder of the other end is gone. */
@@ -209,41 +223,49 @@ int gop_arena_check(gop_segment *s, uint64_t offset, uint32_t kind);
 #define GOP_SEM_WAITERS 0x80000000u
 
 typedef struct gop_semaphore {
-	uint32_t word;
-	uint32_t kind; /* GOP_SLOT_SEMAPHORE */
-	uint32_t max;
-	uint32_t spin;
-	uint64_t owner; /* who acquired last: pid << 32 | tid; for inspection */
-	uint8_t reserved[40];
+    uint32_t word;
+    uint32_t kind; /* GOP_SLOT_SEMAPHORE */
+    uint32_t max;
+    uint32_t spin;
+    uint64_t owner; /* who acquired last: pid << 32 | tid; for inspection */
+    uint8_t reserved[40];
 } gop_semaphore;
 
-static inline gop_semaphore *gop_semaphore_at(const gop_segment *s, uint64_t offset) {
-	return (gop_semaphore *)((char *)s->window[0] + offset);
+static inline gop_semaphore *
+gop_semaphore_at(const gop_segment *s, uint64_t offset)
+{
+    return (gop_semaphore *)((char *)s->window[0] + offset);
 }
 
-static inline uint32_t gop_semaphore_value(const gop_semaphore *m) {
-	return __atomic_load_n(&m->word, __ATOMIC_SEQ_CST) & GOP_SEM_MAX;
+static inline uint32_t
+gop_semaphore_value(const gop_semaphore *m)
+{
+    return __atomic_load_n(&m->word, __ATOMIC_SEQ_CST) & GOP_SEM_MAX;
 }
 
 /* 0, or -EAGAIN when the value is 0. */
-static inline int gop_semaphore_try(gop_semaphore *m) {
-	uint32_t w = __atomic_load_n(&m->word, __ATOMIC_RELAXED);
-	while (w & GOP_SEM_MAX) {
-		if (__atomic_compare_exchange_n(&m->word, &w, w - 1, 1, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-			return 0;
-	}
-	return -EAGAIN;
+static inline int
+gop_semaphore_try(gop_semaphore *m)
+{
+    uint32_t w = __atomic_load_n(&m->word, __ATOMIC_RELAXED);
+    while (w & GOP_SEM_MAX) {
+        if (__atomic_compare_exchange_n(&m->word, &w, w - 1, 1, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return 0;
+    }
+    return -EAGAIN;
 }
 
 /* 0; 1 when gop_semaphore_wake must follow; -EOVERFLOW when the value is max. */
-static inline int gop_semaphore_post(gop_semaphore *m) {
-	uint32_t w = __atomic_load_n(&m->word, __ATOMIC_RELAXED);
-	for (;;) {
-		if ((w & GOP_SEM_MAX) >= m->max) return -EOVERFLOW;
-		uint32_t next = (w & GOP_SEM_MAX) + 1;
-		if (__atomic_compare_exchange_n(&m->word, &w, next, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-			return (w & GOP_SEM_WAITERS) != 0;
-	}
+static inline int
+gop_semaphore_post(gop_semaphore *m)
+{
+    uint32_t w = __atomic_load_n(&m->word, __ATOMIC_RELAXED);
+    for (;;) {
+        if ((w & GOP_SEM_MAX) >= m->max) return -EOVERFLOW;
+        uint32_t next = (w & GOP_SEM_MAX) + 1;
+        if (__atomic_compare_exchange_n(&m->word, &w, next, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return (w & GOP_SEM_WAITERS) != 0;
+    }
 }
 
 /* [engine] Acquires, waiting as `how` says. */
@@ -261,38 +283,48 @@ int gop_semaphore_wake(gop_semaphore *m);
 #define GOP_EVENT_WAITERS 2u
 
 typedef struct gop_event {
-	uint32_t word;
-	uint32_t kind; /* GOP_SLOT_EVENT */
-	uint32_t unused;
-	uint32_t spin;
-	uint8_t reserved[48];
+    uint32_t word;
+    uint32_t kind; /* GOP_SLOT_EVENT */
+    uint32_t unused;
+    uint32_t spin;
+    uint8_t reserved[48];
 } gop_event;
 
-static inline gop_event *gop_event_at(const gop_segment *s, uint64_t offset) {
-	return (gop_event *)((char *)s->window[0] + offset);
+static inline gop_event *
+gop_event_at(const gop_segment *s, uint64_t offset)
+{
+    return (gop_event *)((char *)s->window[0] + offset);
 }
 
-static inline int gop_event_is_set(const gop_event *e) {
-	return (__atomic_load_n(&e->word, __ATOMIC_ACQUIRE) & GOP_EVENT_SET) != 0;
+static inline int
+gop_event_is_set(const gop_event *e)
+{
+    return (__atomic_load_n(&e->word, __ATOMIC_ACQUIRE) & GOP_EVENT_SET) != 0;
 }
 
 /* 0; 1 when gop_event_wake must follow. */
-static inline int gop_event_set(gop_event *e) {
-	uint32_t w = __atomic_load_n(&e->word, __ATOMIC_RELAXED);
-	for (;;) {
-		if (w & GOP_EVENT_SET) return 0;
-		uint32_t next = ((w & ~GOP_EVENT_WAITERS) + 4) | GOP_EVENT_SET;
-		if (__atomic_compare_exchange_n(&e->word, &w, next, 1, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			return (w & GOP_EVENT_WAITERS) != 0;
-	}
+static inline int
+gop_event_set(gop_event *e)
+{
+    uint32_t w = __atomic_load_n(&e->word, __ATOMIC_RELAXED);
+    for (;;) {
+        if (w & GOP_EVENT_SET) return 0;
+        uint32_t next = ((w & ~GOP_EVENT_WAITERS) + 4) | GOP_EVENT_SET;
+        if (__atomic_compare_exchange_n(&e->word, &w, next, 1, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            return (w & GOP_EVENT_WAITERS) != 0;
+    }
 }
 
-static inline void gop_event_clear(gop_event *e) {
-	__atomic_fetch_and(&e->word, ~GOP_EVENT_SET, __ATOMIC_SEQ_CST);
+static inline void
+gop_event_clear(gop_event *e)
+{
+    __atomic_fetch_and(&e->word, ~GOP_EVENT_SET, __ATOMIC_SEQ_CST);
 }
 
-static inline uint32_t gop_event_word(const gop_event *e) {
-	return __atomic_load_n(&e->word, __ATOMIC_ACQUIRE);
+static inline uint32_t
+gop_event_word(const gop_event *e)
+{
+    return __atomic_load_n(&e->word, __ATOMIC_ACQUIRE);
 }
 
 /* [engine] Waits until the event is set, or was set since gop_event_word
@@ -315,16 +347,18 @@ int gop_engine_threads(void);
  * it loads a copy of its own. Not Go. */
 void gop_engine_abandon(void);
 
+/* clang-format off */
 /* Every function a loader has to look up. */
-#define GOP_FUNCTIONS(X)                                                                    \
-	X(gop_abi) X(gop_engine_threads) X(gop_engine_abandon)                              \
-	X(gop_segment_open)                                                                 \
-	X(gop_queue_create) X(gop_queue_put) X(gop_queue_get) X(gop_queue_task_done)        \
-	X(gop_queue_join)                                                                   \
-	X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
-	X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)         \
-	X(gop_semaphore_acquire) X(gop_semaphore_wake)                                      \
-	X(gop_event_wait) X(gop_event_wake)
+#define GOP_FUNCTIONS(X)                                                               \
+    X(gop_abi) X(gop_engine_threads) X(gop_engine_abandon)                             \
+    X(gop_segment_open)                                                                \
+    X(gop_queue_create) X(gop_queue_put) X(gop_queue_get) X(gop_queue_task_done)       \
+    X(gop_queue_join)                                                                  \
+    X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
+    X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)        \
+    X(gop_semaphore_acquire) X(gop_semaphore_wake)                                     \
+    X(gop_event_wait) X(gop_event_wake)
+/* clang-format on */
 
 #ifdef __cplusplus
 }

@@ -45,7 +45,7 @@ func limit(how C.int, deadline C.int64_t) core.Limit {
 	case C.GOP_SPIN:
 		l.How = core.Spin
 	case C.GOP_SLEEP:
-		l.How = core.Block
+		l.How = core.Sleep
 	}
 	return l
 }

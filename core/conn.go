@@ -243,7 +243,7 @@ func (c *Conn) awaitRoom(l *Limit) (slept bool, err error) {
 	if socket.HungUp(c.sock) {
 		return false, unix.EPIPE
 	}
-	if l.How != Block {
+	if !l.Sleeps() {
 		return c.out().AwaitRoom(&c.s, l)
 	}
 	look := *l
@@ -331,7 +331,7 @@ func (c *Conn) await(l *Limit, attend bool) error {
 	if ready() {
 		return nil
 	}
-	if l.How >= Spin {
+	if l.Spins() {
 		if attend {
 			attending(t).Store(1)
 		}
@@ -354,7 +354,7 @@ func (c *Conn) await(l *Limit, attend bool) error {
 		if gone {
 			return io.EOF
 		}
-		if l.How != Block {
+		if !l.Sleeps() {
 			return unix.EAGAIN
 		}
 		if !readable {

@@ -17,6 +17,7 @@ const (
 	Try    = futex.Try
 	NoWait = futex.NoWait
 	Spin   = futex.Spin
+	Sleep  = futex.Sleep
 	Block  = futex.Block
 )
 

@@ -31,12 +31,12 @@ func Now() int64 {
 	return ts.Nano()
 }
 
-// Sleep blocks while *word == val, until woken, until deadline (nanoseconds of
+// SleepOn blocks while *word == val, until woken, until deadline (nanoseconds of
 // CLOCK_MONOTONIC), or until a signal handler ran in this thread. Like
 // futexsleep in the Go runtime it may also return for no reason: callers loop.
 //
 // It returns nil, unix.ETIMEDOUT or unix.EINTR.
-func Sleep(word *uint32, val uint32, deadline int64) error {
+func SleepOn(word *uint32, val uint32, deadline int64) error {
 	// FUTEX_WAIT_BITSET, unlike FUTEX_WAIT, takes an absolute time.
 	var timeout *unix.Timespec
 	if deadline != Forever {

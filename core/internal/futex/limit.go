@@ -15,13 +15,14 @@ const (
 	Try    How = iota // not at all
 	NoWait            // wait for nothing but another's short critical section
 	Spin              // spin for some microseconds
+	Sleep             // sleep, without spinning before
 	Block             // spin, then sleep
 )
 
 // Limit bounds a wait.
 type Limit struct {
 	How      How
-	Deadline int64 // nanoseconds of CLOCK_MONOTONIC, or Forever; for Block
+	Deadline int64 // nanoseconds of CLOCK_MONOTONIC, or Forever; for Sleep and Block
 
 	// Interruptible makes a sleep that a signal interrupts end with unix.EINTR.
 	Interruptible bool
@@ -29,6 +30,10 @@ type Limit struct {
 	// Context, if not nil, ends a sleep when it is done.
 	Context context.Context
 }
+
+// Spins and Sleeps tell which ways of waiting l allows.
+func (l *Limit) Spins() bool  { return l.How == Spin || l.How == Block }
+func (l *Limit) Sleeps() bool { return l.How >= Sleep }
 
 // Look is how long, in nanoseconds, a sleeper trusts the others to wake it: one
 // of them may have been killed just before.
@@ -49,13 +54,10 @@ type Condition interface {
 // slept: another sleeper may then wait for the same thing, and a caller that
 // takes one of several has to wake the next.
 func Await[C Condition](l *Limit, word, spin *uint32, c C) (slept bool, err error) {
-	if l.How <= NoWait {
-		return false, unix.EAGAIN
-	}
-	if l.SpinUntil(spin, func() bool { return c.Try(false) }) {
+	if l.Spins() && l.SpinUntil(spin, func() bool { return c.Try(false) }) {
 		return false, nil
 	}
-	if l.How == Spin {
+	if !l.Sleeps() {
 		return false, unix.EAGAIN
 	}
 	release := l.onCancel(word)
@@ -87,7 +89,7 @@ func (l *Limit) sleep(word *uint32, val uint32, look int64) error {
 	if last {
 		until = l.Deadline
 	}
-	switch err := Sleep(word, val, until); err {
+	switch err := SleepOn(word, val, until); err {
 	case unix.ETIMEDOUT:
 		if last {
 			return err

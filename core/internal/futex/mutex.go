@@ -73,7 +73,7 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 		return false, unix.EBUSY
 	}
 	bounds := *l
-	if l.How != Block {
+	if !l.Sleeps() {
 		bounds.Deadline = Forever
 	}
 	release := bounds.onCancel(m.futex())

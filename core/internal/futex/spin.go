@@ -9,12 +9,33 @@ import (
 
 // Spinning is bounded by what it saves: to put a thread to sleep and wake it on
 // another CPU costs some 50 microseconds (competitive spinning; Karlin, Manasse,
-// McGeoch and Owicki, Algorithmica 11, 1994). The budget of a handle, in
-// nanoseconds, doubles when spinning paid and halves when it did not.
+// McGeoch and Owicki, Algorithmica 11, 1994). The budget doubles when spinning
+// paid and halves when it did not, down to next to nothing; but one wait in
+// probeEvery spins for long again, because two who only sleep and wake each other
+// would never find out that they need not.
+//
+// A handle's budget is a word: nanoseconds in the lower half, and in the upper
+// how many waits in a row went by at the least.
 const (
-	maxSpin = 50_000
-	minSpin = 1_500
+	maxSpin    = 50_000
+	minSpin    = 1_500
+	probeEvery = 16
 )
+
+// succeeded and failed return the budget after a spin that did or did not pay.
+func succeeded(budget uint32) uint32 { return min(2*(budget&0xffff), maxSpin) }
+
+func failed(budget uint32) uint32 {
+	nanoseconds, waits := budget&0xffff, budget>>16
+	switch {
+	case nanoseconds > minSpin:
+		return max(nanoseconds/2, minSpin)
+	case waits < probeEvery:
+		return nanoseconds | (waits+1)<<16
+	default:
+		return maxSpin
+	}
+}
 
 // procyield executes n spin-wait hints (PAUSE, YIELD).
 //
@@ -27,21 +48,22 @@ func (l *Limit) SpinUntil(budget *uint32, ready func() bool) bool {
 	if usableCPUs() < 2 {
 		return ready()
 	}
-	allowed := atomic.LoadUint32(budget)
-	if allowed == 0 {
-		allowed = maxSpin
+	current := atomic.LoadUint32(budget)
+	if current == 0 { // never used
+		current = maxSpin
 	}
+	allowed := time.Duration(current & 0xffff)
 	start := time.Now()
 	for {
 		for range 16 {
 			if ready() {
-				atomic.StoreUint32(budget, min(2*allowed, maxSpin))
+				atomic.StoreUint32(budget, succeeded(current))
 				return true
 			}
 			procyield(4)
 		}
-		if time.Since(start) > time.Duration(allowed) {
-			atomic.StoreUint32(budget, max(allowed/2, minSpin))
+		if time.Since(start) > allowed {
+			atomic.StoreUint32(budget, failed(current))
 			return false
 		}
 	}

@@ -59,14 +59,14 @@ func Unring(fd int32) error {
 }
 
 // AwaitReadable sleeps until the socket is readable, as l allows, but no longer
-// than futex.Look; it does not sleep at all unless l.How is Block. gone tells that
+// than futex.Look; it does not sleep at all unless l allows it. gone tells that
 // every handle of the other end is closed. Errors: unix.ETIMEDOUT, unix.EINTR, or
 // the cause of the context's end.
 func AwaitReadable(fd int32, l *futex.Limit) (readable, gone bool, err error) {
 	fds := []unix.PollFd{{Fd: fd, Events: unix.POLLIN}}
 	var timeout unix.Timespec
 	last := false
-	if l.How == futex.Block {
+	if l.Sleeps() {
 		left := futex.Look
 		if l.Deadline != futex.Forever {
 			left = min(left, max(0, l.Deadline-futex.Now()))
