@@ -349,14 +349,14 @@ void gop_engine_abandon(void);
 
 /* clang-format off */
 /* Every function a loader has to look up. */
-#define GOP_FUNCTIONS(X)                                                               \
-    X(gop_abi) X(gop_engine_threads) X(gop_engine_abandon)                             \
-    X(gop_segment_open)                                                                \
-    X(gop_queue_create) X(gop_queue_put) X(gop_queue_get) X(gop_queue_task_done)       \
-    X(gop_queue_join)                                                                  \
+#define GOP_FUNCTIONS(X)                                                                   \
+    X(gop_abi) X(gop_engine_threads) X(gop_engine_abandon)                                 \
+    X(gop_segment_open)                                                                    \
+    X(gop_queue_create) X(gop_queue_put) X(gop_queue_get) X(gop_queue_task_done)           \
+    X(gop_queue_join)                                                                      \
     X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
-    X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)        \
-    X(gop_semaphore_acquire) X(gop_semaphore_wake)                                     \
+    X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)            \
+    X(gop_semaphore_acquire) X(gop_semaphore_wake)                                         \
     X(gop_event_wait) X(gop_event_wake)
 /* clang-format on */
 

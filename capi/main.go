@@ -18,12 +18,21 @@ package main
 import "C"
 
 import (
+	"runtime/debug"
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core"
 )
 
 func main() {} // never called; c-shared wants a main package
+
+// A garbage collection sets timers, the first of which opens the descriptors of
+// the runtime's network poller. The calls leave next to nothing on the heap, so
+// collect only when that has become much after all.
+func init() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(64 << 20)
+}
 
 // Compile-time checks that C and Go agree on the handles.
 var (

@@ -34,23 +34,32 @@ type TooLong = stream.TooLong
 
 // Errno returns the errno that C callers get for err, 0 for nil.
 func Errno(err error) unix.Errno {
-	var errno unix.Errno
-	var long stream.TooLong
-	switch {
-	case err == nil:
+	switch err {
+	case nil:
 		return 0
-	case err == ErrEmpty, err == ErrFull:
+	case ErrEmpty, ErrFull:
 		return unix.EAGAIN
-	case err == ErrTaskDone:
+	case ErrTaskDone:
 		return unix.ERANGE
-	case err == io.EOF:
-		return unix.EPIPE
-	case errors.As(err, &long):
-		return unix.EMSGSIZE
-	case errors.As(err, &errno):
-		return errno
-	case errors.Is(err, ErrClosed):
+	case ErrClosed:
 		return unix.EBADF
+	case io.EOF:
+		return unix.EPIPE
+	}
+	switch err := err.(type) {
+	case unix.Errno:
+		return err
+	case TooLong:
+		return unix.EMSGSIZE
+	}
+	return wrappedErrno(err)
+}
+
+// wrappedErrno is apart because its variable is on the heap.
+func wrappedErrno(err error) unix.Errno {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
 	}
 	return unix.EIO
 }

@@ -411,3 +411,33 @@ func BenchmarkQueue(b *testing.B) {
 		group.Wait()
 	})
 }
+
+// Neither what succeeds nor what has to wait leaves anything for the collector.
+func TestNoGarbage(t *testing.T) {
+	q := newQueue(t, 1)
+	a, b := newPipe(t, true)
+	item, buf := make([]byte, 64), make([]byte, 64)
+	if n := testing.AllocsPerRun(100, func() {
+		l := Limit{How: Block, Deadline: 1}
+		if Errno(q.PutWithin(item, &l)) != 0 || Errno(q.PutWithin(item, &l)) != unix.ETIMEDOUT {
+			t.Error("put")
+		}
+		if _, err := q.GetWithin(buf, &l); Errno(err) != 0 {
+			t.Error("get")
+		}
+		if _, err := q.GetWithin(buf, &l); Errno(err) != unix.ETIMEDOUT {
+			t.Error("get")
+		}
+		if Errno(a.SendWithin(item, &l)) != 0 {
+			t.Error("send")
+		}
+		if _, err := b.RecvWithin(buf, &l); Errno(err) != 0 {
+			t.Error("receive")
+		}
+		if _, err := b.RecvWithin(buf, &l); Errno(err) != unix.ETIMEDOUT {
+			t.Error("receive")
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

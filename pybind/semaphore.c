@@ -18,8 +18,8 @@ semaphore_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|ll:Semaphore", names, &value, &max)) {
         return -1;
     }
-    if (max < 1 || (unsigned long)max > GOP_SEM_MAX) {
-        PyErr_Format(PyExc_ValueError, "maxvalue must be from 1 to %u", GOP_SEM_MAX);
+    if (max < 0 || (unsigned long)max > GOP_SEM_MAX) {
+        PyErr_Format(PyExc_ValueError, "maxvalue must be from 0 to %u", GOP_SEM_MAX);
         return -1;
     }
     if (value < 0 || value > max) {

@@ -1,7 +1,7 @@
 /*
- * Go handles SIGSEGV, SIGBUS, SIGFPE and SIGURG, also in a shared library
- * (os/signal, "Go programs compiled with -buildmode=c-shared"). The child of a
- * fork must not enter those handlers: their runtime has no threads any more.
+ * Go handles SIGSEGV, SIGBUS, SIGFPE, SIGPIPE and SIGURG, also in a shared
+ * library (os/signal, "Non-Go programs that call Go code"). The child of
+ * a fork must not enter those handlers: their runtime has no threads any more.
  */
 #define _GNU_SOURCE
 #include "signals.h"
@@ -36,6 +36,9 @@ signals_before_load(void)
 void
 signals_after_load(void)
 {
+    /* The engine raises no SIGPIPE, and needs no handler. Python's SIG_IGN would
+     * not reach the programs that it executes: execve() resets what is caught. */
+    sigaction(SIGPIPE, &dispositions[SIGPIPE].before, NULL);
     for (int sig = 1; sig < _NSIG; sig++) {
         struct sigaction *after = &dispositions[sig].after;
         dispositions[sig].changed =

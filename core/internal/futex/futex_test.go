@@ -15,11 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+type readiness func() bool
+
+func (r readiness) Ready() bool { return r() }
+
+var never = readiness(func() bool { return false })
+
 func TestDeadline(t *testing.T) {
 	var w Word
 	var spin uint32
 	l := &Limit{How: Block, Deadline: Now() + int64(20*time.Millisecond)}
-	if _, err := w.Await(l, &spin, func() bool { return false }); err != unix.ETIMEDOUT {
+	if _, err := AwaitWord(&w, l, &spin, never); err != unix.ETIMEDOUT {
 		t.Errorf("got %v", err)
 	}
 	if late := Now() - l.Deadline; late < 0 {
@@ -31,7 +37,7 @@ func TestHow(t *testing.T) {
 	for _, how := range []How{Try, NoWait, Spin} {
 		var w Word
 		var spin uint32
-		if _, err := w.Await(&Limit{How: how}, &spin, func() bool { return false }); err != unix.EAGAIN {
+		if _, err := AwaitWord(&w, &Limit{How: how}, &spin, never); err != unix.EAGAIN {
 			t.Errorf("%v: got %v", how, err)
 		}
 	}
@@ -44,7 +50,7 @@ func TestCancel(t *testing.T) {
 	var spin uint32
 	done := make(chan error)
 	go func() {
-		_, err := w.Await(&Limit{How: Block, Deadline: Forever, Context: ctx}, &spin, func() bool { return false })
+		_, err := AwaitWord(&w, &Limit{How: Block, Deadline: Forever, Context: ctx}, &spin, never)
 		done <- err
 	}()
 	awaitFlag(t, &w)
@@ -90,7 +96,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 				for !take() {
 					// A deadline before Look: a lost wake-up fails.
 					l := &Limit{How: Block, Deadline: Now() + 20*Look}
-					again, err := w.Await(l, &spin, func() bool { return available.Load() > 0 })
+					again, err := AwaitWord(&w, l, &spin, readiness(func() bool { return available.Load() > 0 }))
 					if err != nil {
 						t.Error(err)
 						return

@@ -45,18 +45,21 @@ func (w *Word) raw() *uint32 { return (*uint32)(unsafe.Pointer(w)) }
 // flag sets bit 0 and returns the word to sleep on.
 func (w *Word) flag() uint32 { return w.bits.Or(mayWait) | mayWait }
 
-// Await returns nil once ready() holds; for errors and slept see Await.
-func (w *Word) Await(l *Limit, spin *uint32, ready func() bool) (slept bool, err error) {
-	return Await(l, w.raw(), spin, wordCondition{w, ready})
+// Readiness is the condition that a Word stands for.
+type Readiness interface{ Ready() bool }
+
+// AwaitWord waits on w until r is ready; for what it returns see Await.
+func AwaitWord[R Readiness](w *Word, l *Limit, spin *uint32, r R) (slept bool, err error) {
+	return Await(l, w.raw(), spin, wordCondition[R]{w, r})
 }
 
-type wordCondition struct {
-	w     *Word
-	ready func() bool
+type wordCondition[R Readiness] struct {
+	w *Word
+	r R
 }
 
-func (c wordCondition) Try(slept bool) bool {
-	if !c.ready() {
+func (c wordCondition[R]) Try(slept bool) bool {
+	if !c.r.Ready() {
 		return false
 	}
 	if slept {
@@ -65,7 +68,7 @@ func (c wordCondition) Try(slept bool) bool {
 	return true
 }
 
-func (c wordCondition) Flag() (bits uint32, ready bool) {
+func (c wordCondition[R]) Flag() (bits uint32, ready bool) {
 	bits = c.w.flag()
-	return bits, c.ready()
+	return bits, c.r.Ready()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"golang.org/x/sys/unix"
@@ -38,8 +39,10 @@ const ringing = time.Second
 func Unring(fd int32) error {
 	end := time.Now().Add(ringing)
 	for {
-		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_DONTWAIT)
-		switch err {
+		// unix.Recvfrom allocates an address.
+		var b byte
+		_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
@@ -84,7 +87,8 @@ func AwaitReadable(fd int32, l *futex.Limit) (readable, gone bool, err error) {
 	}
 	n, err := unix.Ppoll(fds, &timeout, nil)
 	switch {
-	case err == unix.EINTR && !l.Interruptible:
+	case err == unix.EINTR && !(l.Interruptible && l.Sleeps()):
+		// Also a look that does not wait may be interrupted.
 		return false, false, nil
 	case err == unix.EINTR:
 		return false, false, err

@@ -242,7 +242,7 @@ func (t *Stream) Put(s *shm.Segment, item []byte, l *futex.Limit) error {
 
 // AwaitRoom waits until the stream is not full. slept: see futex.Word.Await.
 func (t *Stream) AwaitRoom(s *shm.Segment, l *futex.Limit) (slept bool, err error) {
-	return t.nonFull.Await(l, &s.Spin[0], func() bool { return !t.Full() })
+	return futex.AwaitWord(&t.nonFull, l, &s.Spin[0], hasRoom{t})
 }
 
 // WakeNextPut passes on the wake-up of a producer that slept.
@@ -359,7 +359,7 @@ func (t *Stream) Get(s *shm.Segment, buf []byte, l *futex.Limit) (int, error) {
 }
 
 func (t *Stream) awaitItem(s *shm.Segment, l *futex.Limit) (slept bool, err error) {
-	return t.nonEmpty.Await(l, &s.Spin[1], func() bool { return t.Len() > 0 })
+	return futex.AwaitWord(&t.nonEmpty, l, &s.Spin[1], hasItem{t})
 }
 
 // AwaitItem waits for an item, which somebody else may take first.
@@ -392,10 +392,21 @@ func (t *Stream) Unfinished() uint64 {
 
 // Join waits until every item that was put is marked done.
 func (t *Stream) Join(s *shm.Segment, l *futex.Limit) error {
-	ready := func() bool { return t.Unfinished() == 0 }
-	if ready() {
+	r := allDone{t}
+	if r.Ready() {
 		return nil
 	}
-	_, err := t.idle.Await(l, &s.Spin[2], ready)
+	_, err := futex.AwaitWord(&t.idle, l, &s.Spin[2], r)
 	return err
 }
+
+// What is waited for.
+type (
+	hasRoom struct{ t *Stream }
+	hasItem struct{ t *Stream }
+	allDone struct{ t *Stream }
+)
+
+func (r hasRoom) Ready() bool { return !r.t.Full() }
+func (r hasItem) Ready() bool { return r.t.Len() > 0 }
+func (r allDone) Ready() bool { return r.t.Unfinished() == 0 }

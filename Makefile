@@ -1,0 +1,174 @@
+# Everything is made below .venvs/ (the tools, and one virtual environment for
+# each CPython of the machine) and .venv/ (an editable installation).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: FORCE
+.PRECIOUS: .venvs/3.%/installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export GOTOOLCHAIN := local
+export GOWORK := off
+export CGO_ENABLED := 1
+unexport GOROOT
+
+TOOLS := .venvs/tools/bin
+GO := .venvs/tools/go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Go packages that may import unsafe and golang.org/x/sys/unix; shm alone maps memory.
+UNSAFE := capi|core|core/internal/(arena|futex|process|shm|socket|stream)
+
+first = $$(head -n 1 .venvs/pythons | cut -d' ' -f1)
+requirements = $(TOOLS)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["optional-dependencies"]["$(1)"], sep="\n")'
+title = @printf '\n== %s\n'
+
+.PHONY: help
+help: ## List the targets
+	@echo "Usage: make TARGET [PYTHONS='python...']"
+	@awk -F ': .*## ' '/^[a-z-]+:.* ## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: .venvs/pythons ## Set up everything and run the main job: a parallel word count
+	@$(MAKE) .venvs/$(first)/installed
+	$(title) 'python -m goprocessing.examples.wordcount'
+	@.venvs/$(first)/bin/python -P -m goprocessing.examples.wordcount
+
+.PHONY: test
+test: .venvs/pythons ## Set up everything and run all tests: Go, then each CPython >= 3.11
+	@summary= failed=0; \
+	for part in go $$(cut -d' ' -f1 .venvs/pythons); do \
+		SECONDS=0; result=passed; \
+		$(MAKE) test-$$part || { result=FAILED; failed=1; }; \
+		summary+=$$(printf '%-8s make test-%-10s %4d s' $$result $$part $$SECONDS)$$'\n'; \
+	done; \
+	printf '\n== Summary\n%s' "$$summary"; exit $$failed
+
+.PHONY: test-quick
+test-quick: .venvs/pythons $(GO) ## Run the quick tests: Go without -race, one CPython
+	$(GO) test -short ./core/... ./capi/...
+	@$(MAKE) test-$(first) PYTEST_ARGS="-m 'not slow' $(PYTEST_ARGS)"
+
+.PHONY: test-go
+test-go: $(GO)
+	$(title) 'go vet, go test -race'
+	$(GO) vet ./...
+	$(GO) test -race -timeout 10m ./core/... ./capi/...
+
+# --foreground lets Ctrl-C through, but leaves the children of a hung run alone.
+test-3.%: .venvs/3.%/installed
+	$(title) 'CPython 3.$*: pytest'
+	@timeout $(if $(CI),,--foreground) --kill-after=30 25m .venvs/3.$*/bin/python -P -m pytest $(PYTEST_ARGS)
+
+# The interpreter is not built with the sanitizers, so their runtimes come first;
+# Go handles SIGSEGV itself, and CPython does not free everything at exit.
+.PHONY: test-sanitize
+test-sanitize: .venvs/sanitize/installed ## Run the Python tests with ASan and UBSan in the extension
+	$(title) 'ASan, UBSan: pytest'
+	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0:handle_segv=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		PYTHONMALLOC=malloc .venvs/sanitize/bin/python -P -m pytest -k 'not stdlib' $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: .venvs/pythons ## Measure against the standard library
+	@$(MAKE) .venvs/$(first)/installed
+	$(title) 'python -m tests.bench'
+	@.venvs/$(first)/bin/python -m tests.bench $(BENCH_ARGS)
+
+.PHONY: lint
+lint: lint-python lint-c lint-go ## Run the linters and type checkers
+
+.PHONY: lint-python
+lint-python: .venvs/tools/linters
+	$(title) 'ruff, mypy'
+	$(TOOLS)/ruff check .
+	$(TOOLS)/ruff format --check .
+	$(TOOLS)/mypy
+
+.PHONY: lint-c
+lint-c: .venvs/tools/linters
+	$(title) 'clang-format'
+	$(TOOLS)/clang-format --dry-run -Werror capi/*.[ch] pybind/*.[ch]
+
+.PHONY: lint-go
+lint-go: $(GO)
+	$(title) 'gofmt, go vet, staticcheck'
+	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l core capi); \
+	[[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./core/...
+	$(GO) run $(STATICCHECK) ./...
+	@! grep -rnE --include='*.go' --exclude='*_test.go' --exclude-dir=shm 'unix\.(Mmap|Munmap|Mremap|MemfdCreate|Ftruncate)' core capi
+	@! $(GO) list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} imports {{.}}{{"\n"}}{{end}}' ./... \
+		| grep -E ' imports (unsafe|golang.org/x/sys/unix)$$' | grep -vE '^[^ ]*goprocessing/($(UNSAFE)) ' \
+		| sed 's/$$/, but is not in UNSAFE (Makefile)/'
+
+.PHONY: format
+format: .venvs/tools/linters $(GO) ## Format the sources of all languages
+	$$($(GO) env GOROOT)/bin/gofmt -w core capi
+	$(TOOLS)/clang-format -i capi/*.[ch] pybind/*.[ch]
+	$(TOOLS)/ruff check --fix .
+	$(TOOLS)/ruff format .
+
+.PHONY: build
+build: .venvs/pythons ## Make .venv, an editable installation for developers
+	@read -r _ python < .venvs/pythons; [[ -x .venv/bin/python ]] || "$$python" -m venv .venv
+	.venv/bin/pip install -q -e '.[test,examples]'
+
+.PHONY: dist
+dist: $(TOOLS)/python ## Make a source distribution, and a wheel from it, in dist/
+	$(title) 'python -m build'
+	@rm -rf build dist
+	$(TOOLS)/python -m pip install -q build
+	$(TOOLS)/python -m build
+
+.PHONY: clean
+clean: ## Remove everything that was made
+	rm -rf build dist .venv .venvs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf python/*.egg-info python/goprocessing/*.so python/goprocessing/include
+	find python tests -name __pycache__ -exec rm -rf {} +
+
+# The interpreters, as lines "version path".
+.venvs/pythons: FORCE
+	@mkdir -p .venvs; found=$$(.ci/pythons); \
+	[[ $$found == "$$(cat $@ 2>/dev/null)" ]] || echo "$$found" > $@
+
+# What an installation depends on; changes only with the contents.
+.venvs/sources: FORCE
+	@mkdir -p .venvs; sums=$$(find setup.py pyproject.toml README.md LICENSE go.mod go.sum core capi pybind python \
+		-type f ! -name '*_test.go' ! -name '*.so' ! -name '*.pyc' ! -path '*.egg-info/*' ! -path '*/include/*' \
+		| sort | xargs sha256sum); \
+	[[ $$sums == "$$(cat $@ 2>/dev/null)" ]] || echo "$$sums" > $@
+
+# A stale build directory would bring modules back that are gone.
+.venvs/3.%/installed: .venvs/sources | .venvs/pythons
+	$(title) 'CPython 3.$*: pip install .'
+	@python=$$(awk '$$1 == "3.$*" { print $$2 }' .venvs/pythons); \
+	[[ $$python ]] || { echo "There is no usable CPython 3.$* here; see .venvs/pythons."; exit 1; }; \
+	$(@D)/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear $(@D)
+	@rm -rf build
+	CFLAGS=-Werror $(@D)/bin/pip install -q '.[test,examples]'
+	@touch $@
+
+.venvs/sanitize/installed: .venvs/sources | .venvs/pythons
+	$(title) 'ASan, UBSan: pip install .'
+	@read -r _ python < .venvs/pythons; [[ -x $(@D)/bin/python ]] || "$$python" -m venv $(@D)
+	@rm -rf build
+	SANITIZE=address,undefined CFLAGS=-Werror $(@D)/bin/pip install -q '.[test]'
+	@touch $@
+
+$(TOOLS)/python: | .venvs/pythons
+	$(title) 'tools'
+	@read -r _ python < .venvs/pythons; "$$python" -m venv --clear .venvs/tools
+	$@ -m pip install -q setuptools
+
+# Go is chosen as setup.py does it.
+$(GO): $(TOOLS)/python FORCE
+	@$(TOOLS)/python -c 'import setup; print(*setup.go_requirement())' | xargs -r $(TOOLS)/pip install -q
+	@ln -sfn "$$($(TOOLS)/python -c 'import setup; print(setup.find_go())')" $@
+
+.venvs/tools/linters: pyproject.toml $(TOOLS)/python
+	@$(call requirements,lint) | xargs $(TOOLS)/pip install -q
+	@touch $@

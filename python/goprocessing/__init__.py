@@ -1,0 +1,106 @@
+"""The API of the standard library's `multiprocessing`, on an engine over shared memory.
+
+    from goprocessing import JoinableQueue, Process
+
+Everything that `multiprocessing` exports is here under the same name. Queues,
+pipes, locks, semaphores and events are this package's own and live in shared
+memory; what is built of them (`Condition`, `Pool`, `Manager`, ...) is the
+standard library's code.
+
+`python -m goprocessing script.py` runs a script that says `import
+multiprocessing` on this engine; `install()` does the same from inside a
+program.
+"""
+
+from ._version import __version__ as __version__
+from .context import AuthenticationError as AuthenticationError
+from .context import BufferTooShort as BufferTooShort
+from .context import Process as Process
+from .context import ProcessError as ProcessError
+from .context import TimeoutError as TimeoutError
+from .context import default_context as _default
+
+
+def install() -> None:
+    """Makes `multiprocessing` use this package, here and in processes started from here.
+
+    To be called before the program subclasses anything of `multiprocessing`.
+    """
+    from . import substitution
+
+    substitution.install()
+
+
+Array = _default.Array
+Barrier = _default.Barrier
+BoundedSemaphore = _default.BoundedSemaphore
+Condition = _default.Condition
+Event = _default.Event
+JoinableQueue = _default.JoinableQueue
+Lock = _default.Lock
+Manager = _default.Manager
+Pipe = _default.Pipe
+Pool = _default.Pool
+Queue = _default.Queue
+RLock = _default.RLock
+RawArray = _default.RawArray
+RawValue = _default.RawValue
+Semaphore = _default.Semaphore
+SimpleQueue = _default.SimpleQueue
+Value = _default.Value
+active_children = _default.active_children
+allow_connection_pickling = _default.allow_connection_pickling
+cpu_count = _default.cpu_count
+current_process = _default.current_process
+freeze_support = _default.freeze_support
+get_all_start_methods = _default.get_all_start_methods
+get_context = _default.get_context
+get_logger = _default.get_logger
+get_start_method = _default.get_start_method
+log_to_stderr = _default.log_to_stderr
+parent_process = _default.parent_process
+reducer = _default.reducer
+set_executable = _default.set_executable
+set_forkserver_preload = _default.set_forkserver_preload
+set_start_method = _default.set_start_method
+
+__all__ = [
+    "Array",
+    "AuthenticationError",
+    "Barrier",
+    "BoundedSemaphore",
+    "BufferTooShort",
+    "Condition",
+    "Event",
+    "JoinableQueue",
+    "Lock",
+    "Manager",
+    "Pipe",
+    "Pool",
+    "Process",
+    "ProcessError",
+    "Queue",
+    "RLock",
+    "RawArray",
+    "RawValue",
+    "Semaphore",
+    "SimpleQueue",
+    "TimeoutError",
+    "Value",
+    "active_children",
+    "allow_connection_pickling",
+    "cpu_count",
+    "current_process",
+    "freeze_support",
+    "get_all_start_methods",
+    "get_context",
+    "get_logger",
+    "get_start_method",
+    "install",
+    "log_to_stderr",
+    "parent_process",
+    "reducer",
+    "set_executable",
+    "set_forkserver_preload",
+    "set_start_method",
+]

@@ -1,0 +1,111 @@
+"""Runs a program with its `multiprocessing` imports served by this package."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.machinery
+import io
+import os
+import runpy
+import sys
+import types
+from collections.abc import Callable, Sequence
+
+from . import __version__, install
+
+
+def own_arguments(argv: Sequence[str]) -> int:
+    """How many of argv are this command's: the rest is the program's."""
+    for index, argument in enumerate(argv):
+        if argument == "-m":
+            return index + 2
+        if not argument.startswith("-"):
+            return index + 1
+    return len(argv)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m goprocessing",
+        usage="%(prog)s [-h] [--version] (-m module | script.py) ...",
+        description="Run a program that uses multiprocessing on goprocessing instead, "
+        "in all the processes it starts.",
+        epilog="What follows the module or script are its own arguments.",
+    )
+    parser.add_argument("--version", action="version", version=f"goprocessing {__version__}")
+    program = parser.add_mutually_exclusive_group()
+    program.add_argument("-m", dest="module", metavar="module", help="run a module by its name")
+    program.add_argument("script", nargs="?", metavar="script.py", help="run a file")
+    own = own_arguments(argv)
+    options = parser.parse_args(argv[:own])
+    options.arguments = argv[own:]
+    if options.module is None and options.script is None:
+        parser.error("a module or a script is required")
+    if options.script is not None and not os.path.isfile(options.script):
+        reason = "is a directory" if os.path.isdir(options.script) else "no such file"
+        parser.error(f"can't open file {options.script!r}: {reason}")
+    return options
+
+
+def new_main() -> types.ModuleType:
+    """A fresh `__main__`: spawned processes import what it says it was made from."""
+    main = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = __builtins__
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main
+    return main
+
+
+def run_script(script: str, arguments: list[str]) -> None:
+    sys.argv = [script, *arguments]
+    if not sys.flags.safe_path:
+        sys.path[0] = os.path.dirname(os.path.realpath(script))
+    main = new_main()
+    main.__file__ = os.path.abspath(script)
+    main.__loader__ = importlib.machinery.SourceFileLoader("__main__", main.__file__)
+    main.__dict__["__cached__"] = None
+    with io.open_code(main.__file__) as file:
+        code = compile(file.read(), main.__file__, "exec", dont_inherit=True)
+    exec(code, main.__dict__)
+
+
+def run_module(module: str, arguments: list[str]) -> None:
+    sys.argv = [module, *arguments]
+    new_main()
+    # What `python -m` itself calls.
+    runpy._run_module_as_main(module)  # type: ignore[attr-defined]
+
+
+def run(program: Callable[[], None]) -> None:
+    """Runs program so that an error's traceback begins in it, not here."""
+    try:
+        program()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        begin = error.__traceback__
+        while begin is not None and begin.tb_frame.f_code.co_filename == __file__:
+            begin = begin.tb_next
+        hook = sys.excepthook
+
+        def without_runner(
+            kind: type[BaseException], value: BaseException, _: types.TracebackType | None
+        ) -> None:
+            hook(kind, value.with_traceback(begin), begin)
+
+        # The interpreter still handles the exception itself: it runs atexit
+        # functions first, and ends by SIGINT after KeyboardInterrupt.
+        sys.excepthook = without_runner
+        raise
+
+
+def main() -> None:
+    options = parse(sys.argv[1:])
+    install()
+    if options.module is not None:
+        run(lambda: run_module(options.module, options.arguments))
+    else:
+        run(lambda: run_script(options.script, options.arguments))
+
+
+if __name__ == "__main__":
+    main()

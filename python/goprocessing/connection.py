@@ -1,0 +1,53 @@
+"""Connections between processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from multiprocessing import connection
+from multiprocessing.connection import Client as Client
+from multiprocessing.connection import Listener as Listener
+from multiprocessing.connection import wait as wait
+from typing import TYPE_CHECKING, Any
+
+from . import _engine
+from .reduction import dup_fd, receive_fd
+
+if TYPE_CHECKING:
+    from .reduction import PickledFd
+
+__all__ = ["Client", "Listener", "Pipe", "wait"]
+
+
+def _rebuild(
+    cls: type[_engine.Connection], memory: PickledFd, sock: PickledFd, side: int, modes: int
+) -> _engine.Connection:
+    with contextlib.ExitStack() as undo:
+        fds = []
+        for pickled in memory, sock:
+            fds.append(receive_fd(pickled))
+            undo.callback(os.close, fds[-1])
+        rebuilt = cls._attach(fds[0], fds[1], side, modes)
+        undo.pop_all()
+    return rebuilt
+
+
+class Connection(_engine.Connection, connection.Connection):
+    """One end of a pipe"""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        memory, sock, side, modes = self._descriptors()
+        return (
+            _rebuild,
+            (type(self), dup_fd(memory), dup_fd(sock), side, modes),
+            self.__dict__ or None,
+        )
+
+    # What the standard library's __del__ calls. Bound here, because modules may
+    # be empty by then.
+    _close = _engine.Connection.close
+
+
+def Pipe(duplex: bool = True) -> tuple[Connection, Connection]:
+    """Returns two connected connections; unless duplex, the first only receives"""
+    return _engine.pipe(Connection, duplex)

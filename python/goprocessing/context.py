@@ -1,0 +1,147 @@
+"""The start methods: the standard library's contexts with this package's primitives.
+
+Which start method is in force is kept where the standard library keeps it, in
+`multiprocessing.context._default_context`: a child process is told there
+(`_force_start_method`), and a program that imports both modules sees one state.
+"""
+
+from __future__ import annotations
+
+from multiprocessing import context, popen_fork
+from multiprocessing.context import AuthenticationError as AuthenticationError
+from multiprocessing.context import BufferTooShort as BufferTooShort
+from multiprocessing.context import ProcessError as ProcessError
+from multiprocessing.context import TimeoutError as TimeoutError
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .queues import JoinableQueue, Queue
+    from .synchronize import BoundedSemaphore, Event, Lock, Semaphore
+
+__all__: tuple[str, ...] = ()
+
+
+class BaseContext(context.BaseContext):
+    """What the contexts of this package share: the factories of its own objects."""
+
+    def Queue(self, maxsize: int = 0) -> Queue[Any]:
+        """Returns a queue object"""
+        from .queues import Queue
+
+        return Queue(maxsize, ctx=self.get_context())
+
+    def JoinableQueue(self, maxsize: int = 0) -> JoinableQueue[Any]:
+        """Returns a queue object that counts unfinished tasks"""
+        from .queues import JoinableQueue
+
+        return JoinableQueue(maxsize, ctx=self.get_context())
+
+    def Pipe(self, duplex: bool = True) -> tuple[Connection, Connection]:
+        """Returns two connection objects connected by a pipe"""
+        from .connection import Pipe
+
+        return Pipe(duplex)
+
+    def Lock(self) -> Lock:
+        """Returns a non-recursive lock object"""
+        from .synchronize import Lock
+
+        return Lock(ctx=self.get_context())
+
+    def Semaphore(self, value: int = 1) -> Semaphore:
+        """Returns a semaphore object"""
+        from .synchronize import Semaphore
+
+        return Semaphore(value, ctx=self.get_context())
+
+    def BoundedSemaphore(self, value: int = 1) -> BoundedSemaphore:
+        """Returns a bounded semaphore object"""
+        from .synchronize import BoundedSemaphore
+
+        return BoundedSemaphore(value, ctx=self.get_context())
+
+    def Event(self) -> Event:
+        """Returns an event object"""
+        from .synchronize import Event
+
+        return Event(ctx=self.get_context())
+
+    @overload  # type: ignore[override]
+    def get_context(self, method: Literal["fork"]) -> ForkContext: ...
+    @overload
+    def get_context(self, method: Literal["spawn"]) -> SpawnContext: ...
+    @overload
+    def get_context(self, method: Literal["forkserver"]) -> ForkServerContext: ...
+    @overload
+    def get_context(self, method: str | None = None) -> BaseContext: ...
+    def get_context(self, method: str | None = None) -> BaseContext:
+        """Returns the context of a start method, by default of the one in force"""
+        if method is None:
+            return self
+        try:
+            ctx = concrete_contexts[method]
+        except KeyError:
+            raise ValueError(f"cannot find context for {method!r}") from None
+        ctx._check_available()
+        return ctx
+
+
+class ForkProcess(context.ForkProcess):
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> popen_fork.Popen:
+        from .popen_fork import Popen
+
+        return Popen(process_obj)
+
+
+class ForkContext(BaseContext, context.ForkContext):
+    Process = ForkProcess
+
+
+class SpawnContext(BaseContext, context.SpawnContext):
+    pass
+
+
+class ForkServerContext(BaseContext, context.ForkServerContext):
+    pass
+
+
+concrete_contexts: dict[str, BaseContext] = {
+    "fork": ForkContext(),
+    "spawn": SpawnContext(),
+    "forkserver": ForkServerContext(),
+}
+
+
+class Process(context.Process):
+    """A process started by the start method in force"""
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:
+        return default_context.get_context().Process._Popen(process_obj)
+
+
+class DefaultContext(BaseContext, context.DefaultContext):
+    """The start method in force: a view of the standard library's state"""
+
+    Process = Process
+
+    def __init__(self) -> None:
+        pass
+
+    def get_context(self, method: str | None = None) -> Any:
+        """Returns the context of a start method, by default of the one in force"""
+        return super().get_context(method or self.get_start_method())
+
+    def set_start_method(self, method: str | None, force: bool = False) -> None:
+        """Chooses the start method; at most once, unless forced"""
+        context._default_context.set_start_method(method, force)
+
+    def get_start_method(self, allow_none: bool = False) -> Any:
+        """Returns the name of the start method in force"""
+        return context._default_context.get_start_method(allow_none)
+
+
+default_context = DefaultContext()

@@ -1,0 +1,86 @@
+"""Queues between processes.
+
+`put` has done its work when it returns: no thread feeds the queue afterwards,
+so there is nothing to join, and nothing is lost when the process exits.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from multiprocessing import context, queues
+from multiprocessing.queues import SimpleQueue as SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _engine
+from .reduction import dup_fd, receive_fd
+
+if TYPE_CHECKING:
+    from .reduction import PickledFd
+
+__all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
+
+_T = TypeVar("_T")
+
+
+def _rebuild(cls: type[_engine.Queue[Any]], pickled: PickledFd) -> _engine.Queue[Any]:
+    fd = receive_fd(pickled)
+    try:
+        return cls._attach(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+# Programs ask isinstance(q, multiprocessing.queues.Queue). That class cannot be
+# subscripted at run time before 3.12.
+if TYPE_CHECKING:
+
+    class _Queue(_engine.Queue[_T], queues.Queue[_T]): ...
+
+else:
+
+    class _Queue(_engine.Queue, queues.Queue):
+        __class_getitem__ = classmethod(types.GenericAlias)
+
+
+class Queue(_Queue[_T]):
+    """A first in, first out queue of pickled objects; unbounded if maxsize <= 0"""
+
+    def __init__(self, maxsize: int = 0, *, ctx: context.BaseContext | None = None) -> None:
+        _engine.Queue.__init__(self, maxsize)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), dup_fd(self._fileno())), self.__getstate__()
+
+    # The attributes that a subclass added. A subclass that was written for the
+    # standard library's queue nests this state in its own.
+    def __getstate__(self) -> Any:
+        return self.__dict__.copy()
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(state)
+
+    def join_thread(self) -> None:
+        """Returns at once: there is no thread to join"""
+        assert self._closed, f"Queue {self!r} not closed"
+
+    def cancel_join_thread(self) -> None:
+        """Does nothing: there is no thread to join"""
+
+    def _terminate_broken(self) -> None:
+        self.close()
+
+
+if TYPE_CHECKING:
+
+    class _JoinableQueue(_engine.JoinableQueue[_T], Queue[_T], queues.JoinableQueue[_T]): ...
+
+else:
+
+    class _JoinableQueue(_engine.JoinableQueue, Queue, queues.JoinableQueue):
+        pass
+
+
+class JoinableQueue(_JoinableQueue[_T]):
+    """A queue whose `join` waits until every item put was marked by `task_done`"""

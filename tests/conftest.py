@@ -1,0 +1,145 @@
+"""One suite over both implementations and all start methods; no test leaves anything behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver, resource_sharer, resource_tracker
+from types import ModuleType
+from typing import Any
+
+import goprocessing
+import pytest
+
+from .waiting import eventually
+
+IMPLEMENTATIONS = {"stdlib": multiprocessing, "ours": goprocessing}
+# What the engine keeps one of: the arena for locks to come, and the network
+# poller of its Go runtime, which appears with the first timer.
+KEPT_ONCE = (
+    "/memfd:goprocessing-arena (deleted)",
+    "anon_inode:[eventpoll]",
+    "anon_inode:[eventfd]",
+)
+METHODS = ("fork", "spawn", "forkserver")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The standard library's fork, from a process in which an engine runs.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning"
+    )
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def module(request: pytest.FixtureRequest) -> ModuleType:
+    return IMPLEMENTATIONS[request.param]
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def ctx(module: ModuleType, method: str) -> Any:
+    """A context of each implementation and start method."""
+    return module.get_context(method)
+
+
+@pytest.fixture
+def our_ctx(method: str) -> Any:
+    """A context of this package, for what it promises beyond the standard library."""
+    return goprocessing.get_context(method)
+
+
+@pytest.fixture
+def start(ctx: Any) -> Iterator[Callable[..., Any]]:
+    with starter(ctx) as run:
+        yield run
+
+
+@pytest.fixture
+def our_start(our_ctx: Any) -> Iterator[Callable[..., Any]]:
+    with starter(our_ctx) as run:
+        yield run
+
+
+@contextlib.contextmanager
+def starter(ctx: Any) -> Iterator[Callable[..., Any]]:
+    """Starts processes, and kills those that the test does not join."""
+    started: list[Any] = []
+
+    def run(target: Callable[..., Any], *args: Any) -> Any:
+        process = ctx.Process(target=target, args=args, daemon=True)
+        process.start()
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.join()
+        process.close()
+
+
+def descriptors() -> dict[int, str]:
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # listdir's own descriptor
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+    return found
+
+
+def children() -> list[int]:
+    pid = os.getpid()
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def long_lived() -> Iterator[set[int]]:
+    """What stays open or running once it was used, used before the first test."""
+    resource_tracker.ensure_running()
+    forkserver.ensure_running()
+    forkserver._forkserver._inherited_fds = None
+    goprocessing.Lock()
+    multiprocessing.RawValue("i")
+    process = goprocessing.get_context("fork").Process()
+    process.start()
+    process.join()
+    process.close()
+    yield set(children())
+    forkserver._forkserver._stop()
+    resource_tracker._resource_tracker._stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(long_lived: set[int], request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails the test that leaves a child process or a descriptor."""
+    before = descriptors()
+    yield
+    request.node.funcargs.clear()  # what the fixtures made
+    resource_sharer.stop()
+    left = set(children()) - long_lived
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert not left, "processes left behind"
+
+    def new_descriptors() -> dict[int, str]:
+        gc.collect()
+        found = descriptors()
+        new = {fd: what for fd, what in found.items() if fd not in before}
+        for kind in KEPT_ONCE:
+            if list(found.values()).count(kind) <= max(1, list(before.values()).count(kind)):
+                new = {fd: what for fd, what in new.items() if what != kind}
+        return new
+
+    # The feeder thread of a standard library's queue closes it when it comes to it.
+    eventually(lambda: not new_descriptors(), lambda: f"left open: {new_descriptors()}", limit=10)

@@ -1,0 +1,53 @@
+"""Blocks in one call, named by argv[1]; prints "ready" before it, and what became of it."""
+
+import signal
+import sys
+import threading
+
+from goprocessing import Event, JoinableQueue, Lock, Pipe, Queue, Semaphore
+
+
+def calls():
+    queue, full, joinable = Queue(), Queue(1), JoinableQueue()
+    full.put("first")
+    joinable.put("task")
+    ours, theirs = Pipe()
+    lock, semaphore, event = Lock(), Semaphore(0), Event()
+    lock.acquire()
+    return {
+        "get": (queue.get, lambda: queue.put("released")),
+        "get with timeout": (lambda: queue.get(timeout=1000), lambda: queue.put("released")),
+        "put": (lambda: full.put("second"), full.get),
+        "put with timeout": (lambda: full.put("second", timeout=1000), full.get),
+        "join": (joinable.join, joinable.task_done),
+        "recv": (ours.recv, lambda: theirs.send("released")),
+        "recv_bytes": (ours.recv_bytes, lambda: theirs.send("released")),
+        "poll": (lambda: ours.poll(None), lambda: theirs.send("released")),
+        "acquire": (lock.acquire, lock.release),
+        "acquire with timeout": (lambda: lock.acquire(timeout=1000), lock.release),
+        "acquire semaphore": (semaphore.acquire, semaphore.release),
+        "with": (lock.__enter__, lock.release),
+        "wait": (event.wait, event.set),
+        "wait with timeout": (lambda: event.wait(1000), event.set),
+    }
+
+
+def main():
+    block, release = calls()[sys.argv[1]]
+    signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+
+    def release_on_request():
+        sys.stdin.readline()
+        release()
+
+    threading.Thread(target=release_on_request, daemon=True).start()
+    print("ready", flush=True)
+    try:
+        block()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    else:
+        print("returned", flush=True)
+
+
+main()
