@@ -134,8 +134,10 @@ engine_load(void)
     failure f = {0};
     sigset_t all, mask;
     /* The engine's threads inherit the mask: they take no signal meant for
-     * Python, nor one that a thread of the program awaits in sigwait(). And no
-     * handler written in C can fork while the mutex is held. */
+     * Python, nor one that a thread of the program awaits in sigwait(), but for
+     * SIGCHLD, SIGPROF, SIGURG and SIGRTMIN, which the runtime unblocks
+     * (runtime.sigtable, _SigUnblock). And no handler written in C can fork while
+     * the mutex is held. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &mask);
     pthread_mutex_lock(&loading);

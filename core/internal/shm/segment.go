@@ -194,7 +194,11 @@ func (s *Segment) Base() unsafe.Pointer { return s.windows[0] }
 // At returns the address of the n bytes at offset, which must not cross a
 // window, valid until Close. The bytes must lie within the file.
 func (s *Segment) At(offset, n uint64) (unsafe.Pointer, error) {
-	if end := offset + n; end > s.size.Load() || end < offset {
+	end := offset + n
+	if end < offset {
+		return nil, ErrBounds
+	}
+	if end > s.size.Load() {
 		if err := s.look(end); err != nil {
 			return nil, err
 		}
