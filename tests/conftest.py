@@ -18,13 +18,8 @@ import pytest
 from .waiting import eventually
 
 IMPLEMENTATIONS = {"stdlib": multiprocessing, "ours": goprocessing}
-# What the engine keeps one of: the arena for locks to come, and the network
-# poller of its Go runtime, which appears with the first timer.
-KEPT_ONCE = (
-    "/memfd:goprocessing-arena (deleted)",
-    "anon_inode:[eventpoll]",
-    "anon_inode:[eventfd]",
-)
+# What the engine keeps one of, for the locks to come.
+ARENA = "/memfd:goprocessing-arena (deleted)"
 METHODS = ("fork", "spawn", "forkserver")
 
 
@@ -136,9 +131,8 @@ def nothing_left(long_lived: set[int], request: pytest.FixtureRequest) -> Iterat
         gc.collect()
         found = descriptors()
         new = {fd: what for fd, what in found.items() if fd not in before}
-        for kind in KEPT_ONCE:
-            if list(found.values()).count(kind) <= max(1, list(before.values()).count(kind)):
-                new = {fd: what for fd, what in new.items() if what != kind}
+        if list(found.values()).count(ARENA) <= max(1, list(before.values()).count(ARENA)):
+            new = {fd: what for fd, what in new.items() if what != ARENA}
         return new
 
     # The feeder thread of a standard library's queue closes it when it comes to it.

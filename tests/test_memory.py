@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -109,6 +111,43 @@ def test_made_and_dropped(use: Callable[[], None], times: int) -> None:
     gc.collect()
     assert descriptors() == before
     assert mapped() - address_space < 64 * MIB
+
+
+USED_WITHOUT_END = """
+import os
+import goprocessing
+
+def use(times):
+    for _ in range(times):
+        goprocessing.Event()
+        q.put(1)
+        q.get()
+    for _ in range(times // 5):
+        a.send(1)
+        b.recv()
+
+def descriptors():
+    return sorted(os.listdir("/proc/self/fd"))
+
+q, (a, b) = goprocessing.Queue(), goprocessing.Pipe()
+use(5)
+before = descriptors()
+use(700_000)
+assert descriptors() == before, os.system(f"ls -l /proc/{os.getpid()}/fd")
+os.closerange(3, 1000)
+for _ in range(700_000):
+    goprocessing.Event()
+"""
+
+
+@pytest.mark.slow
+def test_use_without_end_opens_nothing() -> None:
+    """The Go runtime opens descriptors of its own once it collects garbage, and then
+    does not survive that the program closes them."""
+    result = subprocess.run(
+        [sys.executable, "-c", USED_WITHOUT_END], capture_output=True, text=True, timeout=100
+    )
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def mapped() -> int:

@@ -162,6 +162,10 @@ def test_wordcount(method: str, arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "c.bin").write_bytes(b"not counted")
     (tmp_path / "empty.py").write_text("")
     program = "goprocessing.examples.wordcount"
+    if method != "fork":
+        # Now and then the standard library's job ends with a warning of its
+        # resource tracker about a semaphore of its own.
+        arguments = [*arguments, "--no-compare"]
     output = lines(run("-m", program, "--start-method", method, *arguments, tmp_path))
     assert output[0].startswith("3 files, ")
     assert [line.split() for line in output[1:4]] == [

@@ -326,7 +326,7 @@ def main() -> int:
     )
     for word, times in plain.words.most_common(options.top):
         print(f"{times:10,}  {word}")
-    print(f"{options.producers} producers, {options.consumers} consumers")
+    print(f"processes: {options.producers} to produce, {options.consumers} to consume")
     print(f"{'one process':16} {plain.seconds:8.3f} s")
     for name, job in jobs.items():
         print(f"{name:16} {job.seconds:8.3f} s {job.blocks / job.seconds:12,.0f} blocks/s")
