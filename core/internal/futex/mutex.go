@@ -32,6 +32,7 @@ const (
 
 	tryRounds  = 64 // spins of about 30 ns before TryLock gives up
 	lockRounds = 512
+	yieldEvery = 32
 
 	firstLook = int64(10e6)
 )
@@ -63,9 +64,12 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 	if l.How == Try {
 		rounds = tryRounds
 	}
-	for range rounds {
+	for i := range rounds {
 		if w := m.word.Load(); free(w) && m.word.CompareAndSwap(w, self|w&mutexWaiters) {
 			return false, nil
+		}
+		if i%yieldEvery == yieldEvery-1 {
+			yield() // the owner may be waiting for this CPU
 		}
 		procyield(8)
 	}

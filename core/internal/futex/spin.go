@@ -42,20 +42,24 @@ func failed(budget uint32) uint32 {
 //go:noescape
 func procyield(n uint32)
 
-// SpinUntil waits actively for ready() and tells whether it came true. It does not
-// spin at all where only one CPU may be used: nobody else could make it true.
+// SpinUntil waits actively for ready() and tells whether it came true.
+//
+// In between it yields the CPU: whoever is to make it true may have been woken on
+// this very one, and would otherwise have to wait until the spinning ends. Where
+// only one CPU may be used that is all that makes sense.
 func (l *Limit) SpinUntil(budget *uint32, ready func() bool) bool {
-	if usableCPUs() < 2 {
-		return ready()
-	}
 	current := atomic.LoadUint32(budget)
 	if current == 0 { // never used
 		current = maxSpin
 	}
 	allowed := time.Duration(current & 0xffff)
+	looks := 16
+	if usableCPUs() < 2 {
+		looks = 1
+	}
 	start := time.Now()
 	for {
-		for range 16 {
+		for range looks {
 			if ready() {
 				atomic.StoreUint32(budget, succeeded(current))
 				return true
@@ -66,8 +70,12 @@ func (l *Limit) SpinUntil(budget *uint32, ready func() bool) bool {
 			atomic.StoreUint32(budget, failed(current))
 			return false
 		}
+		yield()
 	}
 }
+
+// yield lets another thread run on this CPU, if one wants to (sched_yield(2)).
+func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 func usableCPUs() int {
 	var set unix.CPUSet
