@@ -12,15 +12,14 @@
  * Errors are returned as negative errno values, 0 is success.
  *
  * Blocking: `how` says how far a call may go, `deadline` until when, in
- * nanoseconds of CLOCK_MONOTONIC (GOP_FOREVER: no limit; ignored unless
- * GOP_SLEEP).
- *   GOP_TRY    never waits: -EAGAIN; or -EBUSY when another thread or process is
- *              inside the object, which GOP_NOWAIT waits for
- *   GOP_NOWAIT waits for nothing but others' short critical sections: -EAGAIN
- *   GOP_SPIN   may spin for some microseconds, never sleeps: -EAGAIN
- *   GOP_SLEEP  sleeps, without spinning before, until done: 0; -ETIMEDOUT at the
- *              deadline; -EINTR when a signal handler ran in the calling thread;
- *              nothing was changed then
+ * nanoseconds of CLOCK_MONOTONIC (GOP_FOREVER: no limit).
+ *   GOP_TRY    does not wait: -EAGAIN; or -EBUSY when another thread or process is
+ *              inside the object, which the others wait for
+ *   GOP_NOWAIT waits for nothing but that, whatever the deadline: -EAGAIN
+ *   GOP_SPIN   besides spins for some microseconds: -EAGAIN
+ *   GOP_SLEEP  sleeps, without spinning before
+ * A call that slept may return -ETIMEDOUT at the deadline, or -EINTR when a signal
+ * handler ran in the calling thread. Whenever a call fails, nothing was changed.
  */
 #ifndef GOPROCESSING_H
 #define GOPROCESSING_H
@@ -28,6 +27,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifdef __cplusplus
@@ -53,15 +53,26 @@ typedef const void *gop_bytes;
 #define GOP_WINDOW0 ((uint64_t)1 << 20)
 
 typedef struct gop_segment {
-    int32_t fd;       /* the memfd, close-on-exec; -1 when closed */
-    uint32_t kind;    /* GOP_KIND_* */
-    uint64_t inode;   /* of fd: tells whether fd still is ours */
+    int32_t fd;      /* the memfd, close-on-exec; -1 when closed */
+    uint32_t kind;   /* GOP_KIND_* */
+    uint64_t device; /* with inode: which file fd was when the segment was opened */
+    uint64_t inode;
     uint64_t size;    /* size of the file when last looked at, bytes */
     uint32_t spin[4]; /* adaptive spin budgets of this process */
     void *window[GOP_WINDOWS];
 } gop_segment;
 
-/* Unmaps the segment and closes its descriptor. Idempotent. */
+/* Whether fd still is the segment's: a daemon closes all descriptors that it
+ * inherited, and their numbers are used again. */
+static inline int
+gop_segment_owns_fd(const gop_segment *s)
+{
+    struct stat st;
+    return s->fd >= 0 && fstat(s->fd, &st) == 0 && (uint64_t)st.st_dev == s->device &&
+           (uint64_t)st.st_ino == s->inode;
+}
+
+/* Unmaps the segment and closes its descriptor, if it still is. Idempotent. */
 static inline void
 gop_segment_close(gop_segment *s)
 {
@@ -71,10 +82,8 @@ gop_segment_close(gop_segment *s)
             s->window[k] = 0;
         }
     }
-    if (s->fd >= 0) {
-        close(s->fd);
-        s->fd = -1;
-    }
+    if (gop_segment_owns_fd(s)) close(s->fd);
+    s->fd = -1;
 }
 
 /* One direction of traffic, in a segment: layout of core/internal/stream. */
@@ -83,7 +92,7 @@ typedef struct gop_stream {
     uint64_t max_bytes; /* 0: unbounded */
     uint8_t config[48];
     uint64_t put_lock; /* producers' line */
-    uint64_t puts;     /* items ever put: the commit word of put */
+    uint64_t puts;     /* items ever put, as consumers see it */
     uint8_t put_state[176];
     uint64_t get_lock; /* consumers' line */
     uint64_t gets;     /* items ever got: the commit word of get */

@@ -219,6 +219,36 @@ func TestSemaphoreHandsOver(t *testing.T) {
 	}
 }
 
+// Several releases at once wake several sleepers: if only the first were woken,
+// the others would sleep for futex.Look in each round.
+func TestReleasesAtOnce(t *testing.T) {
+	a := newArena(t)
+	m, err := a.NewSemaphore(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const waiters, rounds = 3, 40
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	for range rounds {
+		var group sync.WaitGroup
+		for range waiters {
+			group.Go(func() {
+				if err := m.Acquire(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		await(t, "somebody sleeps", func() bool { return m.m.Waiters() })
+		for range waiters {
+			if err := m.Release(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		group.Wait()
+	}
+}
+
 func TestEvent(t *testing.T) {
 	a := newArena(t)
 	e, err := a.NewEvent()

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"sync/atomic"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
@@ -36,28 +36,33 @@ const pipeBytes = 1 << 20
 //
 // # The doorbell
 //
-// For that, the sender puts one byte into the receiver's socket, the bell, so
-// that between calls
+// For that, a byte, the bell, is in the receiver's socket as long as messages
+// wait, and only then: between calls the socket is as readable as the end it
+// belongs to. Doorbell.Rung tells whether it is there. It is changed, and the
+// byte written or read, under Doorbell.Lock:
 //
-//	bell == 1  <=>  a byte is in the socket  <=>  messages are waiting
+//	the sender, after it put a message, rings:     if a message waits and the
+//	    bell is not rung, it writes the byte and sets Rung
+//	the receiver, after it took one, silences:     if no message waits and the
+//	    bell is rung, it clears Rung, looks again, and reads the byte
 //
-// and the socket is as readable as the end it belongs to. The sender rings
-// (bell 0 to 1, then writes the byte) after it put a message; the receiver that
-// took the last one silences (bell 1 to 0, then reads the byte), and looks once
-// more for a message that was put in between. Both use compare-and-swap, so that
-// each byte written is read by exactly one receiver.
+// Either may save itself the lock: the sender if Rung is set, because a receiver
+// that clears it looks for messages afterwards; the receiver if Rung is clear and
+// the lock free, because a sender looks for messages after it took the lock.
+// Whoever takes the lock over from a killed process sets Rung by what is in the
+// socket.
 //
 // A bell costs two system calls, so it is spared when a receiver attends, that
-// is, spins: attending is 1, and the sender, if its message is the only one,
-// turns that into 2 instead of ringing. A receiver stops attending (sets 0)
-// before it takes anything or goes to sleep, and looks at the stream afterwards:
-// at most one message has no bell, and that receiver finds it.
+// is, spins with a buffer at hand: Doorbell.Attending is the buffer's size plus
+// one. The sender, if its message is the only one and fits, clears that instead
+// of ringing. A receiver clears it too before it takes anything or goes to sleep,
+// and looks for messages afterwards: so at most one message has no bell, and that
+// receiver takes it.
 //
-// Killed between turning the bell and writing or reading its byte, a process
-// leaves the socket silent while messages wait, or readable while there are none;
-// those who sleep on it look at the stream at least every futex.Look, and the
-// next message or receiver puts it right. Killed while attending: the message
-// without bell is found in the same way.
+// Killed while it attends, a receiver leaves Attending behind, and the next
+// message, if alone, gets no bell. Other receivers of that end find it when they
+// look (futex.Look); one who watches only the socket finds it with the message
+// after it.
 type Conn struct {
 	s     Segment
 	sock  int32
@@ -185,9 +190,6 @@ func OpenConn(segment, sock *os.File, side, modes uint32) (*Conn, error) {
 func (c *Conn) in() *stream.Stream  { return stream.Of(&c.s, 1-c.side) }
 func (c *Conn) out() *stream.Stream { return stream.Of(&c.s, c.side) }
 
-func bell(t *stream.Stream) *atomic.Uint32      { return &t.Doorbell[0] }
-func attending(t *stream.Stream) *atomic.Uint32 { return &t.Doorbell[1] }
-
 // Send sends a copy of msg, waiting while a MiB is under way. Errors: unix.EPIPE,
 // when the other end is gone; the cause of ctx's end; that there is no memory.
 func (c *Conn) Send(ctx context.Context, msg []byte) error { return c.SendWithin(msg, within(ctx)) }
@@ -218,14 +220,14 @@ func (c *Conn) SendWithin(msg []byte, l *Limit) error {
 	slept := false
 	for {
 		alone, err := t.TryPut(&c.s, msg, l)
-		if err == nil {
+		if err != ErrFull {
 			if slept {
 				t.WakeNextPut()
 			}
-			return c.tell(alone)
-		}
-		if err != ErrFull {
-			return err
+			if err != nil {
+				return err
+			}
+			return c.tell(alone, len(msg))
 		}
 		again, err := c.awaitRoom(l)
 		slept = slept || again
@@ -262,14 +264,15 @@ func (c *Conn) awaitRoom(l *Limit) (slept bool, err error) {
 
 const firstHangupLook = int64(20e6)
 
-// tell lets the receivers know of the message that was just sent.
-func (c *Conn) tell(alone bool) error {
-	t := c.out()
-	if alone && attending(t).Load() == 1 && attending(t).CompareAndSwap(1, 2) {
+// tell lets the receivers know of the message of n bytes that was just sent. The
+// only error is unix.EPIPE.
+func (c *Conn) tell(alone bool, n int) error {
+	d := &c.out().Doorbell
+	if room := d.Attending.Load(); alone && uint64(n) < uint64(room) && d.Attending.CompareAndSwap(room, 0) {
 		return nil
 	}
-	if bell(t).Load() == 0 && bell(t).CompareAndSwap(0, 1) {
-		return socket.Ring(c.sock)
+	if d.Rung.Load() == 0 {
+		return c.ring(d)
 	}
 	// Nothing else would tell that the other end is gone.
 	if socket.HungUp(c.sock) {
@@ -278,66 +281,118 @@ func (c *Conn) tell(alone bool) error {
 	return nil
 }
 
-// silence takes the bell out of the socket if no message is left.
-func (c *Conn) silence() error {
-	t := c.in()
-	if bell(t).Load() == 0 || t.Len() > 0 || !bell(t).CompareAndSwap(1, 0) {
+func (c *Conn) ring(d *stream.Doorbell) error {
+	inherited, err := d.Lock.Lock(&Limit{How: NoWait})
+	if err != nil {
+		return err
+	}
+	defer d.Lock.Unlock()
+	if inherited {
+		d.Rung.Store(truth(socket.Unsent(c.sock)))
+	}
+	if c.out().Len() == 0 || d.Rung.Load() == 1 {
 		return nil
 	}
-	if t.Len() > 0 && bell(t).CompareAndSwap(0, 1) {
-		return nil // sent meanwhile; the byte that is there rings for it
+	if err := socket.Ring(c.sock); err != nil {
+		return unix.EPIPE
 	}
-	return socket.Unring(c.sock)
+	d.Rung.Store(1)
+	return nil
+}
+
+// silence takes the bell out of the socket if no message is left.
+func (c *Conn) silence() {
+	t := c.in()
+	d := &t.Doorbell
+	// In this order: a sender may ring and unlock in between.
+	if !d.Lock.Held() && d.Rung.Load() == 0 || t.Len() > 0 {
+		return
+	}
+	inherited, err := d.Lock.Lock(&Limit{How: NoWait})
+	if err != nil {
+		return // the futex is gone, and so is this mapping
+	}
+	defer d.Lock.Unlock()
+	if inherited {
+		d.Rung.Store(truth(socket.Unread(c.sock)))
+	}
+	if d.Rung.Load() == 0 {
+		return
+	}
+	d.Rung.Store(0)
+	if t.Len() > 0 {
+		d.Rung.Store(1)
+		return
+	}
+	socket.Unring(c.sock)
+}
+
+func truth(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // RecvWithin receives a message into buf and returns its length, within the limit
 // l, for language bindings. A message that does not fit stays, and the error is a
 // TooLong.
 func (c *Conn) RecvWithin(buf []byte, l *Limit) (int, error) {
+	if err := c.checkReadable(); err != nil {
+		return 0, err
+	}
 	for {
 		n, err := c.in().TryGet(&c.s, buf, l)
 		if err == nil {
-			return n, c.silence()
+			c.silence()
+			return n, nil
 		}
 		if err != ErrEmpty {
 			return 0, err
 		}
-		if err := c.await(l, true); err != nil {
+		if err := c.await(l, min(uint64(len(buf)), math.MaxUint32-1)+1); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// PollWithin waits, within the limit l, until a message or io.EOF can be received.
-func (c *Conn) PollWithin(l *Limit) error {
-	if err := c.await(l, false); err != nil && err != io.EOF {
-		return err
-	}
-	return nil
-}
-
-// await waits until a message waits, which somebody else may take first. It
-// returns io.EOF when none ever will. attend: the caller takes the message, and
-// need not be told by the bell.
-func (c *Conn) await(l *Limit, attend bool) error {
+func (c *Conn) checkReadable() error {
 	if c.sock < 0 {
 		return ErrClosed
 	}
 	if c.modes&Readable == 0 {
 		return unix.EBADF
 	}
+	return nil
+}
+
+// PollWithin waits, within the limit l, until a message or io.EOF can be received.
+func (c *Conn) PollWithin(l *Limit) error {
+	if err := c.checkReadable(); err != nil {
+		return err
+	}
+	if err := c.await(l, 0); err != nil && err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// await waits until a message waits, which somebody else may take first. It
+// returns io.EOF when none ever will. attending, if not 0, says that the caller
+// will take the message: see Doorbell.Attending.
+func (c *Conn) await(l *Limit, attending uint64) error {
 	t := c.in()
 	ready := func() bool { return t.Len() > 0 }
 	if ready() {
 		return nil
 	}
 	if l.Spins() {
-		if attend {
-			attending(t).Store(1)
+		if attending > 0 {
+			t.Doorbell.Attending.Store(uint32(attending))
 		}
 		found := l.SpinUntil(&c.s.Spin[1], ready)
-		if attend {
-			attending(t).Store(0)
+		if attending > 0 {
+			t.Doorbell.Attending.Store(0)
 		}
 		if found || ready() {
 			return nil
@@ -362,10 +417,8 @@ func (c *Conn) await(l *Limit, attend bool) error {
 		}
 		// Readable, yet no message: it was taken by a receiver that was
 		// killed before it silenced the bell,
-		if err := c.silence(); err != nil {
-			return err
-		}
-		// or it is on its way there, or the byte is the program's own, which
+		c.silence()
+		// or has not come so far, or the byte is the program's own, which
 		// must not keep this one busy.
 		doze := *l
 		doze.Deadline = min(l.Deadline, futex.Now()+strayLook)

@@ -3,12 +3,14 @@ package core
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/goprocessing/goprocessing/core/internal/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -280,6 +282,92 @@ func TestPipeSharedEnd(t *testing.T) {
 	group.Wait()
 	if len(seen) != messages {
 		t.Errorf("%d messages of %d", len(seen), messages)
+	}
+}
+
+// However sender and receiver overlap: when both are done, the socket is as
+// readable as the end it belongs to.
+func TestPipeBellUnderLoad(t *testing.T) {
+	a, b := newPipe(t, true)
+	for round := range 3000 {
+		n := 1 + round%3
+		var group sync.WaitGroup
+		group.Go(func() {
+			for range n {
+				if err := b.Send(t.Context(), make([]byte, round%50)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for range n {
+			if err := a.PollWithin(within(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.Recv(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		group.Wait()
+		if readable(t, a) || a.in().Doorbell.Rung.Load() != 0 {
+			t.Fatalf("round %d: readable without a message", round)
+		}
+	}
+}
+
+func init() {
+	// Each ends as if killed between two steps of ringing.
+	for name, ring := range map[string]bool{"die before the bell": false, "die after the bell": true} {
+		children[name] = func(files []*os.File) error {
+			c, err := OpenConn(files[0], files[1], 1, Readable|Writable)
+			if err != nil {
+				return err
+			}
+			if _, err := c.out().TryPut(&c.s, []byte("last"), atOnce()); err != nil {
+				return err
+			}
+			if !c.out().Doorbell.Lock.TryLock() {
+				return errors.New("the bell is locked")
+			}
+			if ring {
+				return socket.Ring(c.sock)
+			}
+			return nil
+		}
+	}
+}
+
+func TestPipeBellOfKilledSender(t *testing.T) {
+	for _, name := range []string{"die before the bell", "die after the bell"} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newPipe(t, true)
+			segment, sock, err := b.Files()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := startChild(t, name, segment, sock)
+			for _, f := range []*os.File{segment, sock} {
+				if err := f.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Send(t.Context(), []byte("next")); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"last", "next"} {
+				if !readable(t, a) {
+					t.Errorf("not readable with %q", want)
+				}
+				if msg, err := a.Recv(t.Context()); err != nil || string(msg) != want {
+					t.Errorf("%q, %v", msg, err)
+				}
+			}
+			if readable(t, a) {
+				t.Error("readable without a message")
+			}
+		})
 	}
 }
 

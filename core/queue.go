@@ -105,13 +105,23 @@ func (q *Queue) GetWithin(buf []byte, l *Limit) (int, error) {
 }
 
 // Len returns how many items are in the queue.
-func (q *Queue) Len() int { return int(stream.Of(q.s, 0).Len()) }
+func (q *Queue) Len() int {
+	if q.s.FD < 0 {
+		return 0
+	}
+	return int(stream.Of(q.s, 0).Len())
+}
 
 // MaxItems returns the bound on Len, 0 if there is none.
-func (q *Queue) MaxItems() uint64 { return stream.Of(q.s, 0).MaxItems() }
+func (q *Queue) MaxItems() uint64 {
+	if q.s.FD < 0 {
+		return 0
+	}
+	return stream.Of(q.s, 0).MaxItems()
+}
 
 // Full reports whether Len has reached the bound.
-func (q *Queue) Full() bool { return stream.Of(q.s, 0).Full() }
+func (q *Queue) Full() bool { return q.s.FD >= 0 && stream.Of(q.s, 0).Full() }
 
 // JoinableQueue is a Queue that counts which items were dealt with.
 type JoinableQueue struct{ Queue }
@@ -139,17 +149,32 @@ func JoinableQueueOn(s *Segment) JoinableQueue { return JoinableQueue{Queue{s}} 
 
 // TaskDone says that one item that was got is dealt with. ErrTaskDone: it was
 // called more often than items were put.
-func (q *JoinableQueue) TaskDone() error { return stream.Of(q.s, 0).Done() }
+func (q *JoinableQueue) TaskDone() error {
+	if q.s.FD < 0 {
+		return ErrClosed
+	}
+	return stream.Of(q.s, 0).Done()
+}
 
 // Unfinished returns how many items were put and not yet dealt with.
-func (q *JoinableQueue) Unfinished() uint64 { return stream.Of(q.s, 0).Unfinished() }
+func (q *JoinableQueue) Unfinished() uint64 {
+	if q.s.FD < 0 {
+		return 0
+	}
+	return stream.Of(q.s, 0).Unfinished()
+}
 
 // Join waits until all items that were put are dealt with. Error: the cause of
 // ctx's end.
 func (q *JoinableQueue) Join(ctx context.Context) error { return q.JoinWithin(within(ctx)) }
 
 // JoinWithin is Join within the limit l, for language bindings.
-func (q *JoinableQueue) JoinWithin(l *Limit) error { return stream.Of(q.s, 0).Join(q.s, l) }
+func (q *JoinableQueue) JoinWithin(l *Limit) error {
+	if q.s.FD < 0 {
+		return ErrClosed
+	}
+	return stream.Of(q.s, 0).Join(q.s, l)
+}
 
 func within(ctx context.Context) *Limit {
 	return &Limit{How: futex.Block, Deadline: futex.Forever, Context: ctx}

@@ -17,7 +17,6 @@
 
 struct arena {
     gop_segment segment;
-    dev_t device;
     uint64_t generation; /* of the process that made it; FOREIGN: came by handle */
     size_t objects;      /* slots that objects of this process refer to */
     size_t reusable;     /* slots given back by gop_arena_free */
@@ -48,7 +47,7 @@ drop_if_unused(arena *a)
         link = &(*link)->next;
     }
     *link = a->next;
-    segment_close(&a->segment);
+    gop_segment_close(&a->segment);
     PyMem_Free(a);
 }
 
@@ -66,18 +65,12 @@ set_current(arena *a)
 static arena *
 add_arena(const gop_segment *segment, uint64_t generation)
 {
-    struct stat st;
-    if (fstat(segment->fd, &st) < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return NULL;
-    }
     arena *a = PyMem_Calloc(1, sizeof(*a));
     if (a == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
     a->segment = *segment;
-    a->device = st.st_dev;
     a->generation = generation;
     a->next = arenas;
     arenas = a;
@@ -160,7 +153,7 @@ static arena *
 find_inode(const struct stat *st)
 {
     for (arena *a = arenas; a != NULL; a = a->next) {
-        if (a->device == st->st_dev && a->segment.inode == (uint64_t)st->st_ino) {
+        if (a->segment.device == (uint64_t)st->st_dev && a->segment.inode == (uint64_t)st->st_ino) {
             return a;
         }
     }
@@ -205,7 +198,7 @@ slot_attach(slot *s, int fd, uint64_t offset, uint32_t kind)
             return -1;
         }
     }
-    else if (!segment_owns_fd(&a->segment)) {
+    else if (!gop_segment_owns_fd(&a->segment)) {
         a->segment.fd = fd;
     }
     else if (fd != a->segment.fd) {
@@ -219,7 +212,7 @@ slot_attach(slot *s, int fd, uint64_t offset, uint32_t kind)
 PyObject *
 slot_handle(slot *s)
 {
-    if (!segment_owns_fd(&s->arena->segment)) {
+    if (!gop_segment_owns_fd(&s->arena->segment)) {
         return raise_errno(-EBADF, "the descriptor of this object was closed");
     }
     s->shared = true;

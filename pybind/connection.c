@@ -51,8 +51,8 @@ release(connection_object *self)
     }
     /* A daemon closes the descriptors that it inherited, and the numbers are used
      * again: if that befell one of the two, it befell both. */
-    bool owns = segment_owns_fd(&self->conn.seg);
-    segment_close(&self->conn.seg);
+    bool owns = gop_segment_owns_fd(&self->conn.seg);
+    gop_segment_close(&self->conn.seg);
     if (owns) {
         close(self->conn.sock);
     }

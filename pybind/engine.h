@@ -103,16 +103,6 @@ PyObject *raise_errno(int rc, const char *what);
 /* RuntimeError, for an object whose tp_init did not run. */
 PyObject *raise_uninitialized(PyObject *self);
 
-/* ---- segment.c ---- */
-
-/* gop_segment_close, but leaves the descriptor alone when the number is no
- * longer the segment's: a daemon closes all it inherited, and numbers are used
- * again. */
-void segment_close(gop_segment *s);
-
-/* Whether s->fd still is the segment's descriptor. */
-bool segment_owns_fd(const gop_segment *s);
-
 /* ---- parts of the module, run once by its Py_mod_exec slots ---- */
 
 int semaphore_exec(PyObject *module);

@@ -349,7 +349,7 @@ static void
 queue_dealloc(queue_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    segment_close(&self->segment);
+    gop_segment_close(&self->segment);
     type->tp_free(self);
     Py_DECREF(type);
 }

@@ -35,7 +35,10 @@ type Slot struct {
 	kind uint32
 	max  uint32 // of a semaphore
 	spin uint32 // futex.Limit's budget, shared: a hint
-	_    [48]byte
+
+	// owner is for inspection: who acquired a semaphore last, as C callers say.
+	owner uint64
+	_     [40]byte
 }
 
 // header stands behind the segment's. Only the process that made the arena
@@ -67,7 +70,7 @@ func Create(s *shm.Segment) error {
 // unix.ENOSPC; other errors say that there is no memory.
 func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error) {
 	h := headerOf(s)
-	if _, err := h.lock.Lock(&futex.Limit{How: futex.Spin}); err != nil {
+	if _, err := h.lock.Lock(&futex.Limit{How: futex.NoWait}); err != nil {
 		return 0, err
 	}
 	defer h.lock.Unlock()
@@ -88,7 +91,7 @@ func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error)
 		}
 		h.used[i] |= 1 << (n % 64)
 		slot := slotAt(s, offset)
-		slot.kind, slot.max, slot.spin = kind, limit, 0
+		slot.kind, slot.max, slot.spin, slot.owner = kind, limit, 0, 0
 		slot.word.Store(value)
 		return offset, nil
 	}
@@ -98,7 +101,7 @@ func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error)
 // Release makes a slot free again, which nobody else may know.
 func Release(s *shm.Segment, offset uint64) error {
 	h := headerOf(s)
-	if _, err := h.lock.Lock(&futex.Limit{How: futex.Spin}); err != nil {
+	if _, err := h.lock.Lock(&futex.Limit{How: futex.NoWait}); err != nil {
 		return err
 	}
 	defer h.lock.Unlock()

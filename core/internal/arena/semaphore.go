@@ -29,7 +29,12 @@ func (m *Semaphore) Acquire(l *futex.Limit) error {
 	if m.try(0) {
 		return nil
 	}
-	_, err := futex.Await(l, m.futex(), &m.spin, semaphoreWait{m})
+	slept, err := futex.Await(l, m.futex(), &m.spin, semaphoreWait{m})
+	if slept && m.Value() > 0 {
+		// Released more than once before this one ran: only the first
+		// release found bit 31 and woke somebody.
+		m.Wake()
+	}
 	return err
 }
 
@@ -86,6 +91,9 @@ func (m *Semaphore) Release() error {
 
 // Wake wakes one sleeper.
 func (m *Semaphore) Wake() { futex.Wake(m.futex(), 1) }
+
+// Waiters reports whether somebody may sleep.
+func (m *Semaphore) Waiters() bool { return m.word.Load()&semWaiters != 0 }
 
 // Value returns the value.
 func (m *Semaphore) Value() int { return int(m.word.Load() & MaxValue) }

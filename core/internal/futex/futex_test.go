@@ -123,7 +123,7 @@ func TestMutexExcludes(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for range 5000 {
-				if _, err := m.Lock(&Limit{How: Spin}); err != nil {
+				if _, err := m.Lock(&Limit{How: NoWait}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -149,8 +149,10 @@ func TestMutexTryGivesUp(t *testing.T) {
 	if _, err := m.Lock(&Limit{How: Try}); err != unix.EBUSY {
 		t.Errorf("got %v", err)
 	}
-	if _, err := m.Lock(&Limit{How: Block, Deadline: Now() + 1e6}); err != unix.ETIMEDOUT {
-		t.Errorf("got %v", err)
+	for _, how := range []How{Spin, Sleep, Block} {
+		if _, err := m.Lock(&Limit{How: how, Deadline: Now() + 1e6}); err != unix.ETIMEDOUT {
+			t.Errorf("%v: got %v", how, err)
+		}
 	}
 	m.Unlock()
 }
@@ -201,7 +203,7 @@ func TestMutexOutlivesItsOwner(t *testing.T) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			ok, err := m.Lock(&Limit{How: Spin})
+			ok, err := m.Lock(&Limit{How: NoWait})
 			if err != nil {
 				t.Error(err)
 				return

@@ -49,8 +49,8 @@ var self = uint64(process.Self.PID) | uint64(process.Self.Start)<<32
 func (m *Mutex) TryLock() bool { return m.word.CompareAndSwap(0, self) }
 
 // Lock takes the lock. Since critical sections are short it waits even if l
-// does not allow to wait for anything else, except that Try gives up with
-// unix.EBUSY after a few microseconds. inherited tells that the last owner died
+// does not allow to wait for anything else (NoWait whatever the deadline), except
+// that Try gives up with unix.EBUSY after a few microseconds. inherited tells that the last owner died
 // within its critical section: the caller repairs what that one left behind.
 func (m *Mutex) Lock(l *Limit) (inherited bool, err error) {
 	if m.TryLock() {
@@ -77,7 +77,7 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 		return false, unix.EBUSY
 	}
 	bounds := *l
-	if !l.Sleeps() {
+	if l.How == NoWait {
 		bounds.Deadline = Forever
 	}
 	release := bounds.onCancel(m.futex())
@@ -120,6 +120,9 @@ func (m *Mutex) Unlock() {
 
 // futex is the lower half of the word; both supported machines are little-endian.
 func (m *Mutex) futex() *uint32 { return (*uint32)(unsafe.Pointer(m)) }
+
+// Held reports whether anybody holds the lock.
+func (m *Mutex) Held() bool { return !free(m.word.Load()) }
 
 // Owner returns who holds the lock, a zero ID if nobody.
 func (m *Mutex) Owner() process.ID { return owner(m.word.Load()) }

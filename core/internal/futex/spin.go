@@ -82,7 +82,7 @@ func usableCPUs() int {
 	// Asked anew each time, because the affinity may change; it costs much
 	// less than the sleep that spinning is to avoid.
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return 1
+		return len(set) // more CPUs than the set has room for
 	}
 	return set.Count()
 }

@@ -3,7 +3,6 @@ package process
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -39,8 +38,9 @@ func (id ID) Alive() bool {
 	}
 	st, err := readStat(int(id.PID))
 	if err != nil {
-		gone := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
-		return !gone || !procMounted()
+		// No /proc, or one that hides the processes of others
+		// (proc(5), hidepid): kill has to do.
+		return unix.Kill(int(id.PID), 0) != unix.ESRCH
 	}
 	if id.Start != 0 && st.start != id.Start {
 		return false
@@ -48,10 +48,6 @@ func (id ID) Alive() bool {
 	// A leader that called pthread_exit is a zombie while its threads run on.
 	dead := st.state == 'Z' || st.state == 'X'
 	return !dead || st.threads > 1
-}
-
-func procMounted() bool {
-	return unix.Access("/proc/self/stat", unix.F_OK) == nil
 }
 
 type stat struct {

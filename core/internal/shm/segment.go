@@ -49,6 +49,7 @@ var (
 const (
 	numWindows = 28
 	window0    = 1 << 20
+	maxSize    = window0 << (numWindows - 1)
 )
 
 // Segment is a segment mapped into this process: struct gop_segment of the C
@@ -61,6 +62,7 @@ const (
 type Segment struct {
 	FD      int32
 	Kind    uint32
+	device  uint64 // with inode: which file FD was when the segment was opened
 	inode   uint64
 	size    atomic.Uint64
 	Spin    [4]uint32 // budgets of futex.Limit
@@ -97,10 +99,18 @@ func (s *Segment) Create(name string, kind uint32, size int64) error {
 
 // Open maps the segment behind fd and checks its header. On success it owns fd.
 func (s *Segment) Open(fd int, kind uint32) error {
+	// Whoever made a file that can shrink could take memory away from under
+	// this process.
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err == unix.EINVAL || err == nil && seals&unix.F_SEAL_SHRINK == 0 {
+		return ErrKind
+	}
+	if err != nil {
+		return fmt.Errorf("opening a segment: %w", err)
+	}
 	if err := s.attach(fd, kind); err != nil {
 		return err
 	}
-	var err error
 	switch h := s.header(); {
 	case s.size.Load() < HeaderSize, h.Magic != magic:
 		err = ErrKind
@@ -121,7 +131,7 @@ func (s *Segment) attach(fd int, kind uint32) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fmt.Errorf("opening a segment: %w", err)
 	}
-	*s = Segment{FD: int32(fd), Kind: kind, inode: st.Ino}
+	*s = Segment{FD: int32(fd), Kind: kind, device: st.Dev, inode: st.Ino}
 	s.size.Store(uint64(st.Size))
 	if st.Size < HeaderSize {
 		s.FD = -1
@@ -136,12 +146,14 @@ func (s *Segment) attach(fd int, kind uint32) error {
 
 func (s *Segment) header() *Header { return (*Header)(s.windows[0]) }
 
-// Close unmaps the segment and closes its descriptor.
+// Close unmaps the segment and closes its descriptor, unless the number has come
+// to be another file's.
 func (s *Segment) Close() error {
 	s.unmap()
+	owned := s.checkDescriptor() == nil
 	fd := s.FD
 	s.FD = -1
-	if fd < 0 {
+	if !owned {
 		return nil
 	}
 	return unix.Close(int(fd))
@@ -195,7 +207,7 @@ func (s *Segment) Base() unsafe.Pointer { return s.windows[0] }
 // window, valid until Close. The bytes must lie within the file.
 func (s *Segment) At(offset, n uint64) (unsafe.Pointer, error) {
 	end := offset + n
-	if end < offset {
+	if end < offset || end > maxSize {
 		return nil, ErrBounds
 	}
 	if end > s.size.Load() {
@@ -222,7 +234,7 @@ func (s *Segment) look(end uint64) error {
 	if err := s.checkDescriptor(); err != nil {
 		return err
 	}
-	if end > s.size.Load() || end > window0<<(numWindows-1) {
+	if end > s.size.Load() {
 		return ErrBounds
 	}
 	return nil
@@ -232,7 +244,7 @@ func (s *Segment) look(end uint64) error {
 // all descriptors may have other files under their numbers.
 func (s *Segment) checkDescriptor() error {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(s.FD), &st); err != nil || st.Ino != s.inode {
+	if err := unix.Fstat(int(s.FD), &st); err != nil || st.Dev != s.device || st.Ino != s.inode {
 		return ErrDescriptor
 	}
 	s.size.Store(uint64(st.Size))
@@ -259,6 +271,9 @@ func (s *Segment) Allocate(offset, n uint64) error {
 
 // Discard gives the memory of the n bytes at offset back to the system.
 func (s *Segment) Discard(offset, n uint64) {
+	if s.checkDescriptor() != nil {
+		return
+	}
 	// What fails here is kept, and used again.
 	_ = unix.Fallocate(int(s.FD), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(offset), int64(n))
 }

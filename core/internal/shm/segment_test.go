@@ -139,9 +139,21 @@ func TestDescriptorUsedAgain(t *testing.T) {
 	if p, err := s.At(0, 8); err != nil || p == nil {
 		t.Errorf("what is mapped: %v", err)
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(other, &st); err != nil || st.Size != 0 {
-		t.Errorf("the other file has %d bytes, %v", st.Size, err)
+	content := []byte("the other file's")
+	if _, err := unix.Pwrite(other, content, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.Discard(0, 4096)
+	number := int(s.FD)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	got := make([]byte, 100)
+	if n, err := unix.Pread(number, got, 0); err != nil || string(got[:n]) != string(content) {
+		t.Errorf("the other file has %q, %v", got[:n], err)
+	}
+	if err := unix.Close(number); err != nil {
+		t.Error(err)
 	}
 }
 

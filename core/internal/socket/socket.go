@@ -4,7 +4,6 @@ package socket
 import (
 	"context"
 	"fmt"
-	"time"
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
@@ -31,34 +30,29 @@ func Ring(fd int32) error {
 	}
 }
 
-// ringing is how long a byte that was promised may be under way before its sender
-// must have been killed.
-const ringing = time.Second
-
-// Unring reads the one byte that the other end wrote or is about to write.
-func Unring(fd int32) error {
-	end := time.Now().Add(ringing)
+// Unring reads one byte that the other end wrote, if there is one.
+func Unring(fd int32) {
+	var b byte
 	for {
-		// unix.Recvfrom allocates an address.
-		var b byte
+		// unix.Recvfrom allocates an address. What there is to say about
+		// errors, the next receiver will hear.
 		_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-		default:
-			// The byte; or the end of file, which the next receiver meets.
-			return nil
-		}
-		left := time.Until(end)
-		if left <= 0 {
-			return nil
-		}
-		fds := []unix.PollFd{{Fd: fd, Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, int(left.Milliseconds())+1); err != nil && err != unix.EINTR {
-			return fmt.Errorf("polling a pipe: %w", err)
+		if errno != unix.EINTR {
+			return
 		}
 	}
+}
+
+// Unread reports whether bytes are in the socket to be read.
+func Unread(fd int32) bool {
+	n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ)
+	return err == nil && n > 0
+}
+
+// Unsent reports whether bytes written here were not yet read at the other end.
+func Unsent(fd int32) bool {
+	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	return err == nil && n > 0
 }
 
 // AwaitReadable sleeps until the socket is readable, as l allows, but no longer

@@ -160,7 +160,7 @@ func (v *view) collect(st *putState) error {
 	if st.first == stop {
 		return nil
 	}
-	var run discardRun
+	before := st.cold
 	for st.first != stop {
 		c := st.first
 		l, err := v.link(c)
@@ -177,12 +177,22 @@ func (v *view) collect(st *putState) error {
 			st.warms++
 			continue
 		}
-		run.add(v.s, c)
 		l.free = st.cold
 		st.cold = c
 	}
-	run.flush(v.s)
 	v.t.commit(st)
+	// Only now: a chunk without memory must not be found anywhere but on the
+	// cold stack, also if this process is killed here.
+	var run discardRun
+	for c := st.cold; c != before; {
+		run.add(v.s, c)
+		l, err := v.link(c)
+		if err != nil {
+			return err
+		}
+		c = l.free
+	}
+	run.flush(v.s)
 	return nil
 }
 
@@ -190,11 +200,17 @@ func (v *view) collect(st *putState) error {
 type discardRun struct{ start, end uint32 }
 
 func (r *discardRun) add(s *shm.Segment, c uint32) {
-	if c != r.end || r.start == r.end {
+	switch {
+	case r.start == r.end:
+		r.start, r.end = c, c+1
+	case c == r.end:
+		r.end++
+	case c+1 == r.start:
+		r.start--
+	default:
 		r.flush(s)
-		r.start = c
+		r.start, r.end = c, c+1
 	}
-	r.end = c + 1
 }
 
 func (r *discardRun) flush(s *shm.Segment) {

@@ -22,11 +22,11 @@
 // Producers exclude each other with putLock, consumers with getLock
 // (futex.Mutex, which survives its owner). Under its lock each side changes its
 // own state only, and in this way: it builds the successor of its state in the
-// slot that is not current, and makes it current by advancing one word, put.seq
+// slot that is not current, and makes it current by advancing one word, putSeq
 // or gets. A process killed before that store has changed nothing: chunks it
 // took are still where they were, and what it wrote is beyond the tail, where
 // nobody looks. So nothing is ever to be repaired, but that puts, from which
-// consumers learn of new items, follows put.seq (see publish).
+// consumers learn of new items, follows putSeq (see publish).
 package stream
 
 import (
@@ -70,9 +70,16 @@ type Stream struct {
 	nonFull  futex.Word // room for one more
 	_        [60]byte
 
-	// Doorbell is for the kind of object that the stream is part of.
-	Doorbell [2]atomic.Uint32
-	_        [184]byte
+	Doorbell Doorbell
+	_        [176]byte
+}
+
+// Doorbell is what the two ends of a pipe know of the socket between them; see
+// core.Conn. It is no part of the stream.
+type Doorbell struct {
+	Lock      futex.Mutex
+	Rung      atomic.Uint32
+	Attending atomic.Uint32
 }
 
 // putState is what producers know.

@@ -223,10 +223,10 @@ func (t *Stream) Put(s *shm.Segment, item []byte, l *futex.Limit) error {
 	slept := false
 	for {
 		_, err := t.TryPut(s, item, l)
-		if err == nil && slept && !t.Full() {
-			t.nonFull.Wake(1)
-		}
 		if err != ErrFull {
+			if slept {
+				t.WakeNextPut()
+			}
 			return err
 		}
 		again, err := t.AwaitRoom(s, l)
@@ -240,12 +240,13 @@ func (t *Stream) Put(s *shm.Segment, item []byte, l *futex.Limit) error {
 	}
 }
 
-// AwaitRoom waits until the stream is not full. slept: see futex.Word.Await.
+// AwaitRoom waits until the stream is not full. slept: see futex.Await.
 func (t *Stream) AwaitRoom(s *shm.Segment, l *futex.Limit) (slept bool, err error) {
 	return futex.AwaitWord(&t.nonFull, l, &s.Spin[0], hasRoom{t})
 }
 
-// WakeNextPut passes on the wake-up of a producer that slept.
+// WakeNextPut passes on the wake-up of a producer that slept, whether or not it
+// made use of it.
 func (t *Stream) WakeNextPut() {
 	if !t.Full() {
 		t.nonFull.Wake(1)
@@ -270,12 +271,13 @@ func (t *Stream) TryGet(s *shm.Segment, buf []byte, l *futex.Limit) (int, error)
 	t.nonFull.Wake(1)
 	if passed && t.putLock.TryLock() {
 		// Chunks were drained: see to it that their memory is given back,
-		// also when there is no producer any more.
+		// also when there is no producer any more. The item is taken, so what
+		// fails here is left for the next put to meet.
 		st := t.current()
-		err = v.collect(&st)
+		_ = v.collect(&st)
 		t.putLock.Unlock()
 	}
-	return n, err
+	return n, nil
 }
 
 // take copies the record at the head into buf. passed: the head left a chunk.
@@ -300,6 +302,9 @@ func (v *view) take(buf []byte) (n int, passed bool, err error) {
 		return 0, false, shm.ErrBounds
 	}
 	if size > uint64(len(buf)) {
+		if size > t.pending() {
+			return 0, false, shm.ErrBounds
+		}
 		return 0, false, TooLong(size)
 	}
 	if err := v.read(&head, buf[:size]); err != nil {
