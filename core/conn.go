@@ -293,11 +293,17 @@ func (c *Conn) ring(d *stream.Doorbell) error {
 	if c.out().Len() == 0 || d.Rung.Load() == 1 {
 		return nil
 	}
-	if err := socket.Ring(c.sock); err != nil {
-		return unix.EPIPE
+	switch err := socket.Ring(c.sock); err {
+	case nil:
+		d.Rung.Store(1)
+		return nil
+	case unix.EPIPE:
+		return err
+	default:
+		// No memory for the byte, say. The message is sent all the same, and
+		// the next one rings again.
+		return nil
 	}
-	d.Rung.Store(1)
-	return nil
 }
 
 // silence takes the bell out of the socket if no message is left.

@@ -59,10 +59,15 @@ func startWithConn(t testing.TB, name string, c *Conn) interface{ Kill() error }
 func readable(t testing.TB, c *Conn) bool {
 	t.Helper()
 	fds := []unix.PollFd{{Fd: c.sock, Events: unix.POLLIN}}
-	if _, err := unix.Poll(fds, 0); err != nil {
-		t.Fatal(err)
+	for {
+		switch _, err := unix.Poll(fds, 0); err {
+		case nil:
+			return fds[0].Revents&unix.POLLIN != 0
+		case unix.EINTR: // the runtime's own signals
+		default:
+			t.Fatal(err)
+		}
 	}
-	return fds[0].Revents&unix.POLLIN != 0
 }
 
 func TestPipeIsReadableAsLongAsMessagesWait(t *testing.T) {

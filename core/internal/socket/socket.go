@@ -13,8 +13,12 @@ import (
 // HungUp reports whether every handle of the other end is closed.
 func HungUp(fd int32) bool {
 	fds := []unix.PollFd{{Fd: fd}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
+		}
+	}
 }
 
 // Ring writes one byte for the other end to read.
