@@ -108,6 +108,15 @@ func (t *Stream) lockPut(l *futex.Limit) error {
 	return nil
 }
 
+// tryLockPut is lockPut without waiting for anybody who lives.
+func (t *Stream) tryLockPut() bool {
+	if t.putLock.TryLock() {
+		return true
+	}
+	owner := t.putLock.Owner()
+	return owner.PID != 0 && !owner.Alive() && t.lockPut(&futex.Limit{How: futex.NoWait}) == nil
+}
+
 func (t *Stream) lockGet(l *futex.Limit) error {
 	inherited, err := t.getLock.Lock(l)
 	if err != nil {
@@ -269,7 +278,7 @@ func (t *Stream) TryGet(s *shm.Segment, buf []byte, l *futex.Limit) (int, error)
 		return 0, err
 	}
 	t.nonFull.Wake(1)
-	if passed && t.putLock.TryLock() {
+	if passed && t.tryLockPut() {
 		// Chunks were drained: see to it that their memory is given back,
 		// also when there is no producer any more. The item is taken, so what
 		// fails here is left for the next put to meet.

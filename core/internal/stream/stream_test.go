@@ -3,7 +3,10 @@ package stream
 import (
 	"bytes"
 	"fmt"
+	"os/exec"
+	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
@@ -314,6 +317,30 @@ func TestKilledBeforePublish(t *testing.T) {
 			t.Errorf("item %d differs", i)
 		}
 	}
+}
+
+// Memory is given back although a producer died inside, and none is left.
+func TestMemoryOfDeadProducer(t *testing.T) {
+	q, s := newStream(t, 0)
+	item := pattern(0, 1<<20)
+	const items = 20
+	for range items {
+		put(t, q, s, item)
+	}
+	cmd := exec.Command("true")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	// As if that process had been killed with the lock.
+	(*atomic.Uint64)(unsafe.Pointer(&q.putLock)).Store(uint64(cmd.Process.Pid) | 1<<32)
+	for range items {
+		get(t, q, s)
+	}
+	if m := memory(t, s); m > (warmChunks+3)*chunkSize {
+		t.Errorf("a drained stream keeps %d bytes", m)
+	}
+	put(t, q, s, item)
+	get(t, q, s)
 }
 
 func TestCorruptContent(t *testing.T) {
