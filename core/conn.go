@@ -210,11 +210,8 @@ func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
 
 // SendWithin is Send within the limit l, for language bindings.
 func (c *Conn) SendWithin(msg []byte, l *Limit) error {
-	if c.sock < 0 {
-		return ErrClosed
-	}
-	if c.modes&Writable == 0 {
-		return unix.EBADF
+	if err := c.check(Writable); err != nil {
+		return err
 	}
 	t := c.out()
 	slept := false
@@ -344,7 +341,7 @@ func truth(b bool) uint32 {
 // l, for language bindings. A message that does not fit stays, and the error is a
 // TooLong.
 func (c *Conn) RecvWithin(buf []byte, l *Limit) (int, error) {
-	if err := c.checkReadable(); err != nil {
+	if err := c.check(Readable); err != nil {
 		return 0, err
 	}
 	for {
@@ -362,11 +359,12 @@ func (c *Conn) RecvWithin(buf []byte, l *Limit) (int, error) {
 	}
 }
 
-func (c *Conn) checkReadable() error {
+// check makes sure that this handle is open and this end can do what mode says.
+func (c *Conn) check(mode uint32) error {
 	if c.sock < 0 {
 		return ErrClosed
 	}
-	if c.modes&Readable == 0 {
+	if c.modes&mode == 0 {
 		return unix.EBADF
 	}
 	return nil
@@ -374,7 +372,7 @@ func (c *Conn) checkReadable() error {
 
 // PollWithin waits, within the limit l, until a message or io.EOF can be received.
 func (c *Conn) PollWithin(l *Limit) error {
-	if err := c.checkReadable(); err != nil {
+	if err := c.check(Readable); err != nil {
 		return err
 	}
 	if err := c.await(l, 0); err != nil && err != io.EOF {

@@ -18,7 +18,7 @@ int
 queue_check(const queue_object *self)
 {
     if (self->segment.window[0] == NULL) {
-        PyErr_Format(PyExc_RuntimeError, "%s.__init__() was not called", Py_TYPE(self)->tp_name);
+        raise_uninitialized((PyObject *)self);
         return -1;
     }
     return 0;

@@ -90,7 +90,7 @@ func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error)
 			h.allocated += pageSize
 		}
 		h.used[i] |= 1 << (n % 64)
-		slot := slotAt(s, offset)
+		slot := At(s, offset)
 		slot.kind, slot.max, slot.spin, slot.owner = kind, limit, 0, 0
 		slot.word.Store(value)
 		return offset, nil
@@ -109,7 +109,7 @@ func Release(s *shm.Segment, offset uint64) error {
 		return err
 	}
 	n := (offset - firstSlot) / SlotSize
-	slotAt(s, offset).kind = Free
+	At(s, offset).kind = Free
 	h.used[n/64] &^= 1 << (n % 64)
 	return nil
 }
@@ -131,9 +131,7 @@ func Check(s *shm.Segment, offset uint64, kind uint32) error {
 	return nil
 }
 
-func slotAt(s *shm.Segment, offset uint64) *Slot {
+// At returns the slot at offset, which passed Check.
+func At(s *shm.Segment, offset uint64) *Slot {
 	return (*Slot)(unsafe.Add(s.Base(), offset))
 }
-
-// At returns the slot at offset, which passed Check.
-func At(s *shm.Segment, offset uint64) *Slot { return slotAt(s, offset) }

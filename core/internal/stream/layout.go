@@ -110,6 +110,9 @@ func at(chunk, offset uint32) position { return position(chunk)<<32 | position(o
 func (p position) chunk() uint32       { return uint32(p >> 32) }
 func (p position) offset() uint32      { return uint32(p) }
 
+// aligned is where the record after one whose bytes end at p begins.
+func (p position) aligned() position { return at(p.chunk(), (p.offset()+7)&^7) }
+
 // Size is the size of a Stream in bytes.
 const Size = 768
 
@@ -128,6 +131,9 @@ const (
 	recordHeader = 8
 	maxItem      = 1<<56 - 1
 )
+
+// recordSize is the size of the record of an item of n bytes.
+func recordSize(n uint64) uint64 { return recordHeader + (n+7)&^7 }
 
 // Streams of a segment lie one behind the other after its header.
 const maxStreams = 2

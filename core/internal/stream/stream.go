@@ -81,9 +81,6 @@ func (t *Stream) Len() uint64 {
 // MaxItems returns the bound on Len, 0 for none.
 func (t *Stream) MaxItems() uint64 { return t.maxItems }
 
-// Puts returns how many items were ever put.
-func (t *Stream) Puts() uint64 { return t.puts.Load() }
-
 // Full reports whether a put would have to wait.
 func (t *Stream) Full() bool {
 	if t.maxItems > 0 && t.Len() >= t.maxItems {
@@ -165,7 +162,7 @@ func (v *view) append(before putState, item []byte) error {
 	if len(item) > maxItem {
 		return unix.EFBIG
 	}
-	size := recordHeader + (uint64(len(item))+7)&^7
+	size := recordSize(uint64(len(item)))
 	offset := before.tail.offset()
 	if uint64(offset)+size > chunkSize {
 		chunks := (size - uint64(chunkSize-offset) + chunkSize - 1) / chunkSize
@@ -194,7 +191,7 @@ func (v *view) append(before putState, item []byte) error {
 		if err != nil {
 			return errors.Join(err, v.giveBack(&before, &st))
 		}
-		st.tail = at(st.tail.chunk(), (st.tail.offset()+7)&^7)
+		st.tail = st.tail.aligned()
 	}
 	st.bytes += size
 	st.puts++
@@ -319,10 +316,10 @@ func (v *view) take(buf []byte) (n int, passed bool, err error) {
 	if err := v.read(&head, buf[:size]); err != nil {
 		return 0, false, err
 	}
-	head = at(head.chunk(), (head.offset()+7)&^7)
+	head = head.aligned()
 	next := &t.get[(gets+1)&1]
 	next.head.Store(uint64(head))
-	next.bytes.Store(st.bytes.Load() + recordHeader + (size+7)&^7)
+	next.bytes.Store(st.bytes.Load() + recordSize(size))
 	t.gets.Store(gets + 1)
 	return int(size), head.chunk() != start.chunk(), nil
 }
