@@ -19,7 +19,8 @@
  *   GOP_SPIN   besides spins for some microseconds: -EAGAIN
  *   GOP_SLEEP  sleeps, without spinning before
  * A call that slept may return -ETIMEDOUT at the deadline, or -EINTR when a signal
- * handler ran in the calling thread. Whenever a call fails, nothing was changed.
+ * handler ran in the calling thread, and about once a second, because one may have
+ * run just before the sleep. Whenever a call fails, nothing was changed.
  */
 #ifndef GOPROCESSING_H
 #define GOPROCESSING_H

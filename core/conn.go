@@ -256,6 +256,9 @@ func (c *Conn) awaitRoom(l *Limit) (slept bool, err error) {
 		if socket.HungUp(c.sock) {
 			return slept, unix.EPIPE
 		}
+		if pause == futex.Look && l.Interruptible {
+			return slept, unix.EINTR
+		}
 	}
 }
 
@@ -429,6 +432,9 @@ func (c *Conn) await(l *Limit, attending uint64) error {
 		err = t.AwaitItem(&c.s, &doze)
 		if err != nil && (err != unix.ETIMEDOUT || doze.Deadline == l.Deadline) {
 			return err
+		}
+		if l.Interruptible {
+			return unix.EINTR
 		}
 	}
 }

@@ -23,6 +23,7 @@ CALLS = [
     "join",
     "recv",
     "recv_bytes",
+    "send",
     "poll",
     "acquire",
     "acquire with timeout",
@@ -34,9 +35,9 @@ CALLS = [
 
 
 @contextlib.contextmanager
-def blocked_in(call: str) -> Iterator[subprocess.Popen[str]]:
+def blocked_in(call: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, SCRIPT, call],
+        [sys.executable, SCRIPT, call, *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -69,6 +70,17 @@ def test_a_handler_runs_and_the_call_goes_on(call: str) -> None:
             until_blocked(process.pid)
         assert process.communicate("release\n", timeout=30) == ("returned\n", "")
         assert process.returncode == 0
+
+
+@pytest.mark.parametrize("call", ["get", "put", "join", "recv", "send", "acquire", "wait"])
+def test_a_signal_that_does_not_interrupt_the_sleep(call: str) -> None:
+    """As one that comes just before it: the call finds it out by itself, within about a second."""
+    with blocked_in(call, "masked") as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == "handled\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("interrupted\n", "")
 
 
 def test_terminated() -> None:

@@ -1,4 +1,7 @@
-"""Blocks in one call, named by argv[1]; prints "ready" before it, and what became of it."""
+"""Blocks in one call, named by argv[1]; prints "ready" before it, and what became of it.
+
+With argv[2] "masked", another thread takes the signals that are to end or interrupt it.
+"""
 
 import signal
 import sys
@@ -12,6 +15,8 @@ def calls():
     full.put("first")
     joinable.put("task")
     ours, theirs = Pipe()
+    reader, writer = Pipe(duplex=False)
+    writer.send_bytes(bytes(2 << 20))
     lock, semaphore, event = Lock(), Semaphore(0), Event()
     lock.acquire()
     return {
@@ -22,6 +27,7 @@ def calls():
         "join": (joinable.join, joinable.task_done),
         "recv": (ours.recv, lambda: theirs.send("released")),
         "recv_bytes": (ours.recv_bytes, lambda: theirs.send("released")),
+        "send": (lambda: writer.send("second"), reader.recv_bytes),
         "poll": (lambda: ours.poll(None), lambda: theirs.send("released")),
         "acquire": (lock.acquire, lock.release),
         "acquire with timeout": (lambda: lock.acquire(timeout=1000), lock.release),
@@ -41,6 +47,8 @@ def main():
         release()
 
     threading.Thread(target=release_on_request, daemon=True).start()
+    if sys.argv[2:] == ["masked"]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGUSR1])
     print("ready", flush=True)
     try:
         block()

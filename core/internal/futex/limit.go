@@ -24,7 +24,8 @@ type Limit struct {
 	How      How
 	Deadline int64 // nanoseconds of CLOCK_MONOTONIC, or Forever; for Sleep and Block
 
-	// Interruptible makes a sleep that a signal interrupts end with unix.EINTR.
+	// Interruptible makes a sleep end with unix.EINTR when a signal interrupts
+	// it, and at each Look, because a signal may have come just before the sleep.
 	Interruptible bool
 
 	// Context, if not nil, ends a sleep when it is done.
@@ -64,8 +65,10 @@ func Await[C Condition](l *Limit, word, spin *uint32, c C) (slept bool, err erro
 	defer release()
 	for {
 		bits, ready := c.Flag()
+		looked := false
 		if !ready {
-			if err := l.sleep(word, bits, Look); err != nil {
+			looked, err = l.sleep(word, bits, Look)
+			if err != nil {
 				return slept, err
 			}
 			slept = true
@@ -73,14 +76,17 @@ func Await[C Condition](l *Limit, word, spin *uint32, c C) (slept bool, err erro
 		if c.Try(slept) {
 			return slept, nil
 		}
+		if looked && l.Interruptible {
+			return slept, unix.EINTR
+		}
 	}
 }
 
-// sleep sleeps on word while it is val, no longer than look.
-func (l *Limit) sleep(word *uint32, val uint32, look int64) error {
+// sleep sleeps on word while it is val. looked tells that it ended after look.
+func (l *Limit) sleep(word *uint32, val uint32, look int64) (looked bool, err error) {
 	if l.Context != nil {
 		if err := context.Cause(l.Context); err != nil {
-			return err
+			return false, err
 		}
 	}
 	// The end of a look is not the caller's deadline.
@@ -92,18 +98,18 @@ func (l *Limit) sleep(word *uint32, val uint32, look int64) error {
 	switch err := SleepOn(word, val, until); err {
 	case unix.ETIMEDOUT:
 		if last {
-			return err
+			return false, err
 		}
-		return nil
+		return true, nil
 	case unix.EINTR:
 		// The Go runtime's own signals interrupt too; only a caller that
 		// has handlers to run wants to know.
 		if l.Interruptible {
-			return err
+			return false, err
 		}
-		return nil
+		return false, nil
 	default:
-		return err
+		return false, err
 	}
 }
 

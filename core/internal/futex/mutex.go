@@ -98,7 +98,7 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 			}
 			w |= mutexWaiters
 		}
-		if err := bounds.sleep(m.futex(), uint32(w), look); err != nil {
+		if _, err := bounds.sleep(m.futex(), uint32(w), look); err != nil {
 			return false, err
 		}
 		if m.word.Load() != w {

@@ -96,6 +96,8 @@ func AwaitReadable(fd int32, l *futex.Limit) (readable, gone bool, err error) {
 		return false, false, context.Cause(l.Context)
 	case n == 0 && last:
 		return false, false, unix.ETIMEDOUT
+	case n == 0 && l.Interruptible && l.Sleeps():
+		return false, false, unix.EINTR
 	}
 	return n > 0, fds[0].Revents&(unix.POLLHUP|unix.POLLNVAL) != 0, nil
 }
