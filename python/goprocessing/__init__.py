@@ -12,19 +12,55 @@ multiprocessing` on this engine; `install()` does the same from inside a
 program.
 """
 
+import importlib
+import types
+from typing import TYPE_CHECKING
+
+from . import context as context
+from . import process as process
+from . import reduction as reduction
 from ._version import __version__ as __version__
 from .context import AuthenticationError as AuthenticationError
 from .context import BufferTooShort as BufferTooShort
 from .context import Process as Process
 from .context import ProcessError as ProcessError
 from .context import TimeoutError as TimeoutError
-from .context import default_context as _default
+from .context import _default_context as _default
+
+if not TYPE_CHECKING:
+    _SUBMODULES = frozenset(
+        (
+            "connection",
+            "dummy",
+            "forkserver",
+            "heap",
+            "managers",
+            "pool",
+            "popen_fork",
+            "popen_forkserver",
+            "popen_spawn_posix",
+            "queues",
+            "resource_sharer",
+            "resource_tracker",
+            "shared_memory",
+            "sharedctypes",
+            "spawn",
+            "synchronize",
+            "util",
+        )
+    )
+
+    def __getattr__(name: str) -> types.ModuleType:
+        # Of `multiprocessing` a program may find a submodule imported already.
+        if name in _SUBMODULES:
+            return importlib.import_module(f".{name}", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def install() -> None:
     """Makes `multiprocessing` use this package, here and in processes started from here.
 
-    To be called before the program subclasses anything of `multiprocessing`.
+    What the program has imported or made before remains usable.
     """
     from . import substitution
 

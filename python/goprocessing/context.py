@@ -7,20 +7,33 @@ Which start method is in force is kept where the standard library keeps it, in
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from multiprocessing import context, popen_fork
 from multiprocessing.context import AuthenticationError as AuthenticationError
 from multiprocessing.context import BufferTooShort as BufferTooShort
+from multiprocessing.context import ForkServerProcess as ForkServerProcess
 from multiprocessing.context import ProcessError as ProcessError
+from multiprocessing.context import SpawnProcess as SpawnProcess
 from multiprocessing.context import TimeoutError as TimeoutError
+from multiprocessing.context import assert_spawning as assert_spawning
+from multiprocessing.context import get_spawning_popen as get_spawning_popen
+from multiprocessing.context import set_spawning_popen as set_spawning_popen
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .managers import SyncManager
+    from .pool import Pool
     from .queues import JoinableQueue, Queue
     from .synchronize import BoundedSemaphore, Event, Lock, Semaphore
 
 __all__: tuple[str, ...] = ()
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return getattr(context, name)
 
 
 class BaseContext(context.BaseContext):
@@ -68,6 +81,26 @@ class BaseContext(context.BaseContext):
 
         return Event(ctx=self.get_context())
 
+    def Manager(self) -> SyncManager:
+        """Returns a manager, its process started"""
+        from .managers import SyncManager
+
+        manager = SyncManager(ctx=self.get_context())
+        manager.start()
+        return manager
+
+    def Pool(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        maxtasksperchild: int | None = None,
+    ) -> Pool:
+        """Returns a pool of worker processes"""
+        from .pool import Pool
+
+        return Pool(processes, initializer, initargs, maxtasksperchild, self.get_context())
+
     @overload  # type: ignore[override]
     def get_context(self, method: Literal["fork"]) -> ForkContext: ...
     @overload
@@ -81,7 +114,7 @@ class BaseContext(context.BaseContext):
         if method is None:
             return self
         try:
-            ctx = concrete_contexts[method]
+            ctx = _concrete_contexts[method]
         except KeyError:
             raise ValueError(f"cannot find context for {method!r}") from None
         ctx._check_available()
@@ -108,7 +141,7 @@ class ForkServerContext(BaseContext, context.ForkServerContext):
     pass
 
 
-concrete_contexts: dict[str, BaseContext] = {
+_concrete_contexts: dict[str, BaseContext] = {
     "fork": ForkContext(),
     "spawn": SpawnContext(),
     "forkserver": ForkServerContext(),
@@ -120,7 +153,7 @@ class Process(context.Process):
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:
-        return default_context.get_context().Process._Popen(process_obj)
+        return _default_context.get_context().Process._Popen(process_obj)
 
 
 class DefaultContext(BaseContext, context.DefaultContext):
@@ -144,4 +177,4 @@ class DefaultContext(BaseContext, context.DefaultContext):
         return context._default_context.get_start_method(allow_none)
 
 
-default_context = DefaultContext()
+_default_context = DefaultContext()

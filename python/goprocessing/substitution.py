@@ -1,28 +1,43 @@
 """Running programs that import the standard library's `multiprocessing`.
 
-The standard library's factories (`multiprocessing.Queue`, `Context.Lock`, ...)
-look their classes up in its submodules at each call. So it is enough to put
-ours there, and it does not matter whether a program has imported a factory
-already; only a class of the submodules that it has subclassed before stays the
-standard library's.
+The classes of the standard library remain what programs find there, to subclass
+and to ask `isinstance` for. But who calls one, as the factories
+(`multiprocessing.Queue`, `Context.Lock`, ...) do, gets an object of this
+package's subclass. So it does not matter what a program has imported, made or
+subclassed before; and a class of the program's that overrides private parts of
+the standard library's, as that of `ProcessPoolExecutor` does, has them, over
+this package's pipes and locks.
 """
 
 from __future__ import annotations
 
-# Its pool's queue relies on attributes that get lost when it is pickled, and on
-# the pipe: it keeps the standard library's Queue, over our primitives.
-import concurrent.futures.process  # noqa: F401
 from multiprocessing import connection, context, queues, spawn, synchronize
 from typing import Any
 
 from . import connection as our_connection
 from . import queues as our_queues
 from . import synchronize as our_synchronize
-from .context import concrete_contexts
+from .context import ForkProcess
 
 __all__ = ["install"]
 
+_CLASSES: tuple[tuple[type, type], ...] = (
+    (queues.JoinableQueue, our_queues.JoinableQueue),
+    (queues.Queue, our_queues.Queue),
+    (queues.SimpleQueue, our_queues.SimpleQueue),
+    (synchronize.Barrier, our_synchronize.Barrier),
+    (synchronize.BoundedSemaphore, our_synchronize.BoundedSemaphore),
+    (synchronize.Condition, our_synchronize.Condition),
+    (synchronize.Event, our_synchronize.Event),
+    (synchronize.Lock, our_synchronize.Lock),
+    (synchronize.RLock, our_synchronize.RLock),
+    (synchronize.Semaphore, our_synchronize.Semaphore),
+)
+
 _MARK = "goprocessing"
+
+_original_preparation_data = spawn.get_preparation_data
+_installed = False
 
 
 class _Install:
@@ -32,42 +47,36 @@ class _Install:
         return install, ()
 
 
-def _substitute_classes() -> None:
-    queues.Queue = our_queues.Queue  # type: ignore[misc]
-    queues.JoinableQueue = our_queues.JoinableQueue  # type: ignore[misc]
-    connection.Pipe = our_connection.Pipe
-    synchronize.Lock = our_synchronize.Lock  # type: ignore[misc]
-    synchronize.Semaphore = our_synchronize.Semaphore  # type: ignore[misc]
-    synchronize.BoundedSemaphore = our_synchronize.BoundedSemaphore  # type: ignore[misc]
-    synchronize.Event = our_synchronize.Event  # type: ignore[misc]
+def _substitute(theirs: Any, ours: Any) -> None:
+    def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        # `ctx` is what every constructor requires; pickle and copy make an
+        # object without it, for a state that was theirs.
+        if cls is theirs and "ctx" in kwargs:
+            return ours.__new__(ours)
+        inherited = super(theirs, cls).__new__
+        return inherited(cls) if inherited is object.__new__ else inherited(cls, *args, **kwargs)
+
+    # For inspect.signature.
+    __new__.__wrapped__ = theirs.__init__  # type: ignore[attr-defined]
+    theirs.__new__ = __new__
 
 
-def _substitute_contexts() -> None:
-    default: Any = context._default_context
-    for attribute in "_default_context", "_actual_context":
-        chosen = getattr(default, attribute)
-        if chosen is not None:
-            setattr(default, attribute, concrete_contexts.get(chosen._name, chosen))
-    vars(context)["_concrete_contexts"].update(concrete_contexts)
-
-
-def _substitute_in_children() -> None:
-    """A spawned process unpickles its preparation data before anything of the program."""
-    original = spawn.get_preparation_data
-
-    def get_preparation_data(name: str) -> dict[str, Any]:
-        return {_MARK: _Install(), **original(name)}
-
-    spawn.get_preparation_data = get_preparation_data
+def _get_preparation_data(name: str) -> dict[str, Any]:
+    # A spawned process unpickles it before anything of the program.
+    return {_MARK: _Install(), **_original_preparation_data(name)}
 
 
 def install() -> None:
     """Makes `multiprocessing` use this package, here and in processes started from here.
 
-    To be called before the program subclasses anything of `multiprocessing`.
+    What the program has imported or made before remains usable.
     """
-    if queues.Queue is our_queues.Queue:
+    global _installed
+    if _installed:
         return
-    _substitute_classes()
-    _substitute_contexts()
-    _substitute_in_children()
+    _installed = True
+    for theirs, ours in _CLASSES:
+        _substitute(theirs, ours)
+    connection.Pipe = our_connection.Pipe
+    context.ForkProcess._Popen = staticmethod(ForkProcess._Popen)  # type: ignore[method-assign]
+    spawn.get_preparation_data = _get_preparation_data

@@ -1,0 +1,9 @@
+"""The standard library's module itself, and its submodule: they are about threads."""
+
+import sys
+from multiprocessing import dummy
+from multiprocessing.dummy import *  # noqa: F403
+from multiprocessing.dummy import connection
+
+sys.modules[__name__] = dummy
+sys.modules[f"{__name__}.connection"] = connection
