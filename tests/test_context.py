@@ -38,29 +38,6 @@ def report_start_methods(answers: Any) -> None:
     answers.put((goprocessing.get_start_method(), multiprocessing.get_start_method()))
 
 
-def test_every_name_of_the_standard_library() -> None:
-    missing = set(multiprocessing.__all__) - set(goprocessing.__all__)
-    assert not missing
-    for name in goprocessing.__all__:
-        assert hasattr(goprocessing, name)
-    for name in multiprocessing.__all__:
-        theirs, ours = getattr(multiprocessing, name), getattr(goprocessing, name)
-        assert type(ours) is type(theirs)
-        if inspect.isroutine(theirs):
-            assert list(inspect.signature(ours).parameters) == list(
-                inspect.signature(theirs).parameters
-            )
-
-
-@pytest.mark.parametrize("name", ["queues", "synchronize", "connection"])
-def test_every_name_of_the_submodules(name: str) -> None:
-    theirs = __import__(f"multiprocessing.{name}", fromlist=["_"])
-    ours = __import__(f"goprocessing.{name}", fromlist=["_"])
-    assert set(theirs.__all__) <= set(ours.__all__)
-    for public in ours.__all__:
-        assert hasattr(ours, public)
-
-
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Listener", "Pipe", "wait"]
 
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return getattr(connection, name)
+
 
 def _rebuild(
     cls: type[_engine.Connection], memory: PickledFd, sock: PickledFd, side: int, modes: int

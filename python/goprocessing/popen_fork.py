@@ -12,10 +12,16 @@ import sys
 import warnings
 from multiprocessing import popen_fork
 from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
 
 from . import _engine
 
 __all__ = ["Popen"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return getattr(popen_fork, name)
 
 
 def _os_threads() -> int:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
 
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return getattr(queues, name)
+
+
 _T = TypeVar("_T")
 
 

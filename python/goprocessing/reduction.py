@@ -9,6 +9,14 @@ from __future__ import annotations
 
 import os
 from multiprocessing import context, reduction
+from multiprocessing.reduction import DupFd as DupFd
+from multiprocessing.reduction import ForkingPickler as ForkingPickler
+from multiprocessing.reduction import dump as dump
+from multiprocessing.reduction import recv_handle as recv_handle
+from multiprocessing.reduction import recvfds as recvfds
+from multiprocessing.reduction import register as register
+from multiprocessing.reduction import send_handle as send_handle
+from multiprocessing.reduction import sendfds as sendfds
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -18,7 +26,21 @@ if TYPE_CHECKING:
         popen_forkserver._DupFd | popen_spawn_posix._DupFd | resource_sharer.DupFd
     )
 
-__all__ = ["dup_fd", "dup_shared_fd", "receive_fd"]
+__all__ = [
+    "DupFd",
+    "ForkingPickler",
+    "dump",
+    "recv_handle",
+    "recvfds",
+    "register",
+    "send_handle",
+    "sendfds",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return getattr(reduction, name)
 
 
 def dup_fd(fd: int) -> PickledFd:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return getattr(synchronize, name)
+
 
 def _rebuild(
     cls: type[_engine.Semaphore | _engine.Event], pickled: PickledFd, offset: int

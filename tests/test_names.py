@@ -1,0 +1,105 @@
+"""Every public name of `multiprocessing` and its submodules is here, of the running version."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import multiprocessing
+import pkgutil
+import subprocess
+import sys
+import types
+
+import goprocessing
+import pytest
+
+SUBMODULES = sorted(
+    module.name.removeprefix("multiprocessing.")
+    for module in pkgutil.walk_packages(multiprocessing.__path__, "multiprocessing.")
+    if not module.name.endswith("_win32")
+)
+# What is assigned to these counts, so there must be one of each.
+THE_SAME = {
+    "dummy",
+    "dummy.connection",
+    "forkserver",
+    "heap",
+    "popen_forkserver",
+    "popen_spawn_posix",
+    "process",
+    "resource_sharer",
+    "resource_tracker",
+    "shared_memory",
+    "spawn",
+    "util",
+}
+ADDED = {"install"}
+
+
+def both(name: str) -> tuple[types.ModuleType, types.ModuleType]:
+    return (
+        importlib.import_module(f"multiprocessing.{name}"),
+        importlib.import_module(f"goprocessing.{name}"),
+    )
+
+
+def exported(module: types.ModuleType) -> set[str]:
+    """What `from module import *` brings."""
+    namespace: dict[str, object] = {}
+    exec(f"from {module.__name__} import *", namespace)
+    return namespace.keys() - {"__builtins__"}
+
+
+def test_names() -> None:
+    assert set(goprocessing.__all__) == set(multiprocessing.__all__) | ADDED
+    assert exported(goprocessing) == exported(multiprocessing) | ADDED
+    for name in multiprocessing.__all__:
+        theirs, ours = getattr(multiprocessing, name), getattr(goprocessing, name)
+        assert type(ours) is type(theirs)
+        if inspect.isroutine(theirs):
+            assert list(inspect.signature(ours).parameters) == list(
+                inspect.signature(theirs).parameters
+            )
+
+
+@pytest.mark.parametrize("name", SUBMODULES)
+def test_names_of_a_submodule(name: str) -> None:
+    theirs, ours = both(name)
+    assert exported(theirs) <= exported(ours)
+    missing = {public for public in vars(theirs) if public[0] != "_" and not hasattr(ours, public)}
+    assert not missing
+    with pytest.raises(AttributeError, match="nonsense"):
+        ours.nonsense  # noqa: B018
+    assert (ours is theirs) == (name in THE_SAME)
+
+
+@pytest.mark.parametrize("name", SUBMODULES)
+def test_the_ways_to_import_a_submodule_agree(name: str) -> None:
+    program = (
+        f"import goprocessing.{name} as first, goprocessing, sys;"
+        f"assert first is sys.modules['goprocessing.{name}'] is goprocessing.{name};"
+        f"from importlib import import_module;"
+        f"assert import_module('goprocessing.{name}') is first;"
+        f"theirs = import_module('multiprocessing.{name}');"
+        f"assert (first is theirs) == {name in THE_SAME}, theirs"
+    )
+    subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=60)
+
+
+def test_a_submodule_that_was_not_imported() -> None:
+    """Whether it is there in `multiprocessing` depends on what else the program uses."""
+    program = (
+        "import goprocessing;"
+        "print(goprocessing.util.get_logger, goprocessing.pool.RUN);"
+        "assert not hasattr(goprocessing, 'nonsense');"
+        "assert not hasattr(goprocessing, 'popen_spawn_win32')"
+    )
+    subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", sorted(set(SUBMODULES) - THE_SAME))
+def test_our_classes_derive_from_theirs(name: str) -> None:
+    theirs, ours = both(name)
+    for public, cls in inspect.getmembers(theirs, inspect.isclass):
+        if not public.startswith("_") and cls.__module__ == theirs.__name__:
+            assert issubclass(getattr(ours, public), cls), public
