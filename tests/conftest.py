@@ -42,6 +42,14 @@ def method(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def in_force(method: str) -> Iterator[str]:
+    """The start method that processes are started by unless a context is named."""
+    multiprocessing.set_start_method(method, force=True)
+    yield method
+    multiprocessing.set_start_method(None, force=True)
+
+
+@pytest.fixture
 def ctx(module: ModuleType, method: str) -> Any:
     """A context of each implementation and start method."""
     return module.get_context(method)

@@ -127,13 +127,9 @@ def test_types_of_its_own(module: ModuleType, ctx: Any) -> None:
             counter.add("a string")
 
 
-def test_by_the_start_method_in_force(module: ModuleType, method: str) -> None:
-    module.set_start_method(method, force=True)
-    try:
-        with CUSTOM[module.__name__]() as manager:
-            assert manager.Counter(1).add(1) == 2
-    finally:
-        module.set_start_method(None, force=True)
+def test_by_the_start_method_in_force(module: ModuleType, in_force: str) -> None:
+    with CUSTOM[module.__name__]() as manager:
+        assert manager.Counter(1).add(1) == 2
 
 
 def test_a_remote_manager(module: ModuleType, ctx: Any, start: Any) -> None:

@@ -45,17 +45,9 @@ def unpicklable() -> Any:
     return threading.Lock()
 
 
-@pytest.fixture
-def default(module: ModuleType, method: str) -> Any:
-    """The module, with a start method in force."""
-    module.set_start_method(method, force=True)
-    yield module
-    module.set_start_method(None, force=True)
-
-
 @pytest.fixture(params=["Pool", "ThreadPool"])
-def pool(request: pytest.FixtureRequest, default: ModuleType) -> Any:
-    submodule = importlib.import_module(f"{default.__name__}.pool")
+def pool(request: pytest.FixtureRequest, module: ModuleType, in_force: str) -> Any:
+    submodule = importlib.import_module(f"{module.__name__}.pool")
     with getattr(submodule, request.param)(2) as pool:
         assert isinstance(pool, submodule.Pool)
         yield pool

@@ -94,18 +94,14 @@ def test_exit_codes(ctx: Any, start: Callable[..., Any], code: object, status: i
     assert child.exitcode == status
 
 
-def test_a_subclass(method: str) -> None:
-    goprocessing.set_start_method(method, force=True)
-    try:
-        numbers = goprocessing.JoinableQueue()
-        numbers.put(21)
-        child = Doubling(numbers)
-        child.start()
-        child.join()
-        assert numbers.get() == 42
-        child.close()
-    finally:
-        goprocessing.set_start_method(None, force=True)
+def test_a_subclass(in_force: str) -> None:
+    numbers = goprocessing.JoinableQueue()
+    numbers.put(21)
+    child = Doubling(numbers)
+    child.start()
+    child.join()
+    assert numbers.get() == 42
+    child.close()
 
 
 @pytest.mark.parametrize("method", ["spawn"])
@@ -141,7 +137,7 @@ def test_the_rest_of_the_module(module: ModuleType) -> None:
     assert issubclass(module.AuthenticationError, module.ProcessError)
 
 
-def test_the_reducer(ctx: Any, module: ModuleType, method: str) -> None:
+def test_the_reducer(ctx: Any, module: ModuleType) -> None:
     """There is one for all contexts."""
     before = ctx.reducer
     assert before is module.reducer

@@ -60,19 +60,15 @@ def test_locks(module: ModuleType, ctx: Any) -> None:
         ctx.Value("i", lock="not a lock")
 
 
-def test_by_the_start_method_in_force(module: ModuleType, method: str) -> None:
+def test_by_the_start_method_in_force(module: ModuleType, in_force: str) -> None:
     sharedctypes = importlib.import_module(f"{module.__name__}.sharedctypes")
-    module.set_start_method(method, force=True)
-    try:
-        value, array = sharedctypes.Value("i", 7), sharedctypes.Array("i", [1, 2, 3])
-        whole = sharedctypes.synchronized(sharedctypes.RawValue(Point, 1, 2))
-        for synchronized in value, array, whole, module.Value("i"), module.Array("i", 1):
-            assert isinstance(synchronized, sharedctypes.SynchronizedBase)
-            assert type(synchronized.get_lock()) is type(module.RLock())
-        assert isinstance(value, sharedctypes.Synchronized)
-        assert isinstance(array, sharedctypes.SynchronizedArray)
-        copied = sharedctypes.copy(array.get_obj())
-        array[0] = 9
-        assert (copied[0], array[:], value.value, whole.y) == (1, [9, 2, 3], 7, 2)
-    finally:
-        module.set_start_method(None, force=True)
+    value, array = sharedctypes.Value("i", 7), sharedctypes.Array("i", [1, 2, 3])
+    whole = sharedctypes.synchronized(sharedctypes.RawValue(Point, 1, 2))
+    for synchronized in value, array, whole, module.Value("i"), module.Array("i", 1):
+        assert isinstance(synchronized, sharedctypes.SynchronizedBase)
+        assert type(synchronized.get_lock()) is type(module.RLock())
+    assert isinstance(value, sharedctypes.Synchronized)
+    assert isinstance(array, sharedctypes.SynchronizedArray)
+    copied = sharedctypes.copy(array.get_obj())
+    array[0] = 9
+    assert (copied[0], array[:], value.value, whole.y) == (1, [9, 2, 3], 7, 2)
