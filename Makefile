@@ -82,10 +82,11 @@ lint: lint-python lint-c lint-go ## Run the linters and type checkers
 
 .PHONY: lint-python
 lint-python: .venvs/tools/linters
-	$(title) 'ruff, mypy'
+	$(title) 'ruff, mypy, pyright'
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
+	$(TOOLS)/pyright
 
 .PHONY: lint-c
 lint-c: .venvs/tools/linters

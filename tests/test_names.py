@@ -73,6 +73,10 @@ def test_names_of_a_submodule(name: str) -> None:
     assert (ours is theirs) == (name in THE_SAME)
 
 
+def test_what_type_checkers_know_exists() -> None:
+    importlib.import_module("tests.typing.whole_api")
+
+
 @pytest.mark.parametrize("name", SUBMODULES)
 def test_the_ways_to_import_a_submodule_agree(name: str) -> None:
     program = (

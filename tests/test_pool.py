@@ -131,7 +131,8 @@ def test_closed_and_terminated(ctx: Any) -> None:
         pool.apply(square, (1,))
     pool.join()
     with ctx.Manager() as manager, ctx.Pool(1) as pool:
-        pool.apply_async(wait_for, (manager.Event(),))
+        event = manager.Event()
+        pool.apply_async(wait_for, (event,))
         pool.terminate()
         pool.join()
 

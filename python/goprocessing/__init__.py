@@ -27,7 +27,19 @@ from .context import ProcessError as ProcessError
 from .context import TimeoutError as TimeoutError
 from .context import _default_context as _default
 
-if not TYPE_CHECKING:
+if TYPE_CHECKING:
+    from multiprocessing import reduction as reducer
+
+    # As type checkers see `multiprocessing`: programs write Queue[int].
+    from .queues import JoinableQueue as JoinableQueue
+    from .queues import Queue as Queue
+    from .queues import SimpleQueue as SimpleQueue
+else:
+    reducer = _default.reducer
+    JoinableQueue = _default.JoinableQueue
+    Queue = _default.Queue
+    SimpleQueue = _default.SimpleQueue
+
     _SUBMODULES = frozenset(
         (
             "connection",
@@ -72,17 +84,14 @@ Barrier = _default.Barrier
 BoundedSemaphore = _default.BoundedSemaphore
 Condition = _default.Condition
 Event = _default.Event
-JoinableQueue = _default.JoinableQueue
 Lock = _default.Lock
 Manager = _default.Manager
 Pipe = _default.Pipe
 Pool = _default.Pool
-Queue = _default.Queue
 RLock = _default.RLock
 RawArray = _default.RawArray
 RawValue = _default.RawValue
 Semaphore = _default.Semaphore
-SimpleQueue = _default.SimpleQueue
 Value = _default.Value
 active_children = _default.active_children
 allow_connection_pickling = _default.allow_connection_pickling
@@ -95,7 +104,6 @@ get_logger = _default.get_logger
 get_start_method = _default.get_start_method
 log_to_stderr = _default.log_to_stderr
 parent_process = _default.parent_process
-reducer = _default.reducer
 set_executable = _default.set_executable
 set_forkserver_preload = _default.set_forkserver_preload
 set_start_method = _default.set_start_method

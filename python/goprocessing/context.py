@@ -7,8 +7,9 @@ Which start method is in force is kept where the standard library keeps it, in
 
 from __future__ import annotations
 
+import multiprocessing.context as context
 from collections.abc import Callable, Iterable
-from multiprocessing import context, popen_fork
+from multiprocessing import popen_fork
 from multiprocessing.context import AuthenticationError as AuthenticationError
 from multiprocessing.context import BufferTooShort as BufferTooShort
 from multiprocessing.context import ForkServerProcess as ForkServerProcess
@@ -19,7 +20,7 @@ from multiprocessing.context import assert_spawning as assert_spawning
 from multiprocessing.context import get_spawning_popen as get_spawning_popen
 from multiprocessing.context import set_spawning_popen as set_spawning_popen
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -38,6 +39,8 @@ if not TYPE_CHECKING:
 
 class BaseContext(context.BaseContext):
     """What the contexts of this package share: the factories of its own objects."""
+
+    Process: ClassVar[type[BaseProcess]]
 
     def Queue(self, maxsize: int = 0) -> Queue[Any]:
         """Returns a queue object"""
@@ -134,11 +137,11 @@ class ForkContext(BaseContext, context.ForkContext):
 
 
 class SpawnContext(BaseContext, context.SpawnContext):
-    pass
+    Process = SpawnProcess
 
 
 class ForkServerContext(BaseContext, context.ForkServerContext):
-    pass
+    Process = ForkServerProcess
 
 
 _concrete_contexts: dict[str, BaseContext] = {
@@ -153,7 +156,8 @@ class Process(context.Process):
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:
-        return _default_context.get_context().Process._Popen(process_obj)
+        ctx: Any = _default_context.get_context()
+        return ctx.Process._Popen(process_obj)
 
 
 class DefaultContext(BaseContext, context.DefaultContext):
@@ -164,15 +168,21 @@ class DefaultContext(BaseContext, context.DefaultContext):
     def __init__(self) -> None:
         pass
 
-    def get_context(self, method: str | None = None) -> Any:
-        """Returns the context of a start method, by default of the one in force"""
-        return super().get_context(method or self.get_start_method())
+    if not TYPE_CHECKING:
+
+        def get_context(self, method: str | None = None) -> BaseContext:
+            """Returns the context of a start method, by default of the one in force"""
+            return super().get_context(method or self.get_start_method())
 
     def set_start_method(self, method: str | None, force: bool = False) -> None:
         """Chooses the start method; at most once, unless forced"""
         context._default_context.set_start_method(method, force)
 
-    def get_start_method(self, allow_none: bool = False) -> Any:
+    @overload  # type: ignore[override]
+    def get_start_method(self, allow_none: Literal[False] = False) -> str: ...
+    @overload
+    def get_start_method(self, allow_none: bool) -> str | None: ...
+    def get_start_method(self, allow_none: bool = False) -> str | None:
         """Returns the name of the start method in force"""
         return context._default_context.get_start_method(allow_none)
 

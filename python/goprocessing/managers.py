@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from multiprocessing import context, managers
+from multiprocessing import managers
+from multiprocessing.context import BaseContext
 from multiprocessing.managers import BaseProxy as BaseProxy
 from multiprocessing.managers import DictProxy as DictProxy
 from multiprocessing.managers import ListProxy as ListProxy
@@ -32,7 +33,7 @@ class BaseManager(managers.BaseManager):
         address: Any = None,
         authkey: bytes | None = None,
         serializer: str = "pickle",
-        ctx: context.BaseContext | None = None,
+        ctx: BaseContext | None = None,
         *,
         shutdown_timeout: float = 1.0,
     ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from multiprocessing import context, pool
+from multiprocessing import pool
+from multiprocessing.context import BaseContext
 from multiprocessing.pool import ApplyResult as ApplyResult
 from multiprocessing.pool import AsyncResult as AsyncResult
 from multiprocessing.pool import IMapIterator as IMapIterator
@@ -30,7 +31,7 @@ class Pool(pool.Pool):
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
-        context: context.BaseContext | None = None,
+        context: BaseContext | None = None,
     ) -> None:
         pool.Pool.__init__(
             self,

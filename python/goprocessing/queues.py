@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import types
-from multiprocessing import context, queues
+from multiprocessing import queues
+from multiprocessing.context import BaseContext
 from multiprocessing.queues import SimpleQueue as SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,7 +54,7 @@ else:
 class Queue(_Queue[_T]):
     """A first in, first out queue of pickled objects; unbounded if maxsize <= 0"""
 
-    def __init__(self, maxsize: int = 0, *, ctx: context.BaseContext | None = None) -> None:
+    def __init__(self, maxsize: int = 0, *, ctx: BaseContext | None = None) -> None:
         _engine.Queue.__init__(self, maxsize)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -11,7 +11,8 @@ this package's pipes and locks.
 
 from __future__ import annotations
 
-from multiprocessing import connection, context, queues, spawn, synchronize
+import multiprocessing.context as context
+from multiprocessing import connection, queues, spawn, synchronize
 from typing import Any
 
 from . import connection as our_connection

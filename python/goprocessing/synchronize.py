@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from multiprocessing import context, synchronize
+from multiprocessing import synchronize
+from multiprocessing.context import BaseContext
 from multiprocessing.synchronize import Barrier as Barrier
 from multiprocessing.synchronize import Condition as Condition
 from multiprocessing.synchronize import RLock as RLock
@@ -62,7 +63,7 @@ class _Semaphore(_engine.Semaphore):
 class Semaphore(_Semaphore, synchronize.Semaphore):
     """A counter that `acquire` takes from, waiting while it is 0, and `release` adds to"""
 
-    def __init__(self, value: int = 1, *, ctx: context.BaseContext | None = None) -> None:
+    def __init__(self, value: int = 1, *, ctx: BaseContext | None = None) -> None:
         _engine.Semaphore.__init__(self, value)
 
     def __repr__(self) -> str:
@@ -72,7 +73,7 @@ class Semaphore(_Semaphore, synchronize.Semaphore):
 class BoundedSemaphore(Semaphore, synchronize.BoundedSemaphore):
     """A semaphore that must not be released above its first value"""
 
-    def __init__(self, value: int = 1, *, ctx: context.BaseContext | None = None) -> None:
+    def __init__(self, value: int = 1, *, ctx: BaseContext | None = None) -> None:
         _engine.Semaphore.__init__(self, value, value)
 
     def __repr__(self) -> str:
@@ -82,7 +83,7 @@ class BoundedSemaphore(Semaphore, synchronize.BoundedSemaphore):
 class Lock(_Semaphore, synchronize.Lock):
     """A non-recursive lock, which any thread of any process may release"""
 
-    def __init__(self, *, ctx: context.BaseContext | None = None) -> None:
+    def __init__(self, *, ctx: BaseContext | None = None) -> None:
         _engine.Semaphore.__init__(self, 1, 1)
 
     def __repr__(self) -> str:
@@ -93,7 +94,7 @@ class Lock(_Semaphore, synchronize.Lock):
 class Event(_engine.Event, synchronize.Event):
     """A flag to wait for"""
 
-    def __init__(self, *, ctx: context.BaseContext | None = None) -> None:
+    def __init__(self, *, ctx: BaseContext | None = None) -> None:
         _engine.Event.__init__(self)
 
     def __reduce__(self) -> tuple[Any, ...]:

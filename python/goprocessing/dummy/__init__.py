@@ -3,7 +3,7 @@
 import sys
 from multiprocessing import dummy
 from multiprocessing.dummy import *  # noqa: F403
-from multiprocessing.dummy import connection
+
+from . import connection as connection
 
 sys.modules[__name__] = dummy
-sys.modules[f"{__name__}.connection"] = connection

@@ -1,1 +1,0 @@
-from multiprocessing.dummy.connection import *  # noqa: F403

@@ -1,0 +1,315 @@
+"""The whole public API as type checkers see it: nothing is Any that need not be."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import queue
+from collections.abc import Iterable
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import Synchronized, SynchronizedArray, SynchronizedString
+from typing import Any, assert_type
+
+import goprocessing
+import goprocessing as multiprocessing
+import goprocessing.dummy
+import goprocessing.dummy.connection
+import goprocessing.forkserver
+import goprocessing.heap
+import goprocessing.managers
+import goprocessing.pool
+import goprocessing.popen_fork
+import goprocessing.popen_forkserver
+import goprocessing.popen_spawn_posix
+import goprocessing.resource_sharer
+import goprocessing.resource_tracker
+import goprocessing.shared_memory
+import goprocessing.sharedctypes
+import goprocessing.spawn
+import goprocessing.util
+from goprocessing import (
+    JoinableQueue,
+    Process,
+    Queue,
+    SimpleQueue,
+    connection,
+    context,
+    get_context,
+    process,
+    queues,
+    reduction,
+    synchronize,
+)
+
+
+def use_queues(numbers: Queue[int], tasks: JoinableQueue[str], simple: SimpleQueue[bytes]) -> None:
+    numbers.put(1)
+    numbers.put(1, False)
+    numbers.put(1, timeout=0.5)
+    numbers.put_nowait(1)
+    assert_type(numbers.get(), int)
+    assert_type(numbers.get(block=True, timeout=None), int)
+    assert_type(numbers.get_nowait(), int)
+    assert_type(numbers.qsize(), int)
+    assert_type(numbers.empty(), bool)
+    assert_type(numbers.full(), bool)
+    numbers.close()
+    numbers.join_thread()
+    numbers.cancel_join_thread()
+    assert_type(tasks.get(), str)
+    tasks.task_done()
+    tasks.join()
+    assert_type(simple.get(), bytes)
+    simple.put(b"bytes")
+    assert_type(simple.empty(), bool)
+    simple.close()
+
+
+def make_queues() -> None:
+    by_annotation: Queue[int] = multiprocessing.Queue()
+    bounded: queues.Queue[str] = multiprocessing.Queue(maxsize=3)
+    assert_type(by_annotation.get(), int)
+    assert_type(bounded.get(), str)
+    use_queues(Queue(), JoinableQueue(3), SimpleQueue())
+    use_queues(
+        queues.Queue[int](3, ctx=get_context()), get_context().JoinableQueue(), SimpleQueue()
+    )
+    assert_type(get_context("spawn").Queue(), queues.Queue[Any])
+    assert_type(get_context("spawn").JoinableQueue(), queues.JoinableQueue[Any])
+    assert_type(get_context("spawn").SimpleQueue(), queues.SimpleQueue[Any])
+
+
+class Counting(queues.Queue[int]):
+    def put(self, obj: int, block: bool = True, timeout: float | None = None) -> None:
+        super().put(obj + 1, block, timeout)
+
+
+def use_locks() -> None:
+    lock, recursive = multiprocessing.Lock(), multiprocessing.RLock()
+    semaphore, bounded = multiprocessing.Semaphore(2), multiprocessing.BoundedSemaphore(value=2)
+    assert_type(lock, synchronize.Lock)
+    assert_type(recursive, synchronize.RLock)
+    assert_type(semaphore, synchronize.Semaphore)
+    assert_type(bounded, synchronize.BoundedSemaphore)
+    for each in lock, recursive, semaphore, bounded:
+        assert_type(each.acquire(), bool)
+        assert_type(each.acquire(block=False, timeout=None), bool)
+        each.release()
+        with each as taken:
+            assert_type(taken, bool)
+
+    event = multiprocessing.Event()
+    assert_type(event, synchronize.Event)
+    event.set()
+    event.clear()
+    assert_type(event.is_set(), bool)
+    assert_type(event.wait(), bool)
+    assert_type(event.wait(timeout=1.5), bool)
+
+    condition = multiprocessing.Condition(lock)
+    assert_type(condition, synchronize.Condition)
+    assert_type(multiprocessing.Condition(), synchronize.Condition)
+    with condition:
+        assert_type(condition.wait(1.5), bool)
+        condition.notify(n=2)
+        condition.notify_all()
+        condition.wait_for(event.is_set, timeout=1.5)
+
+    barrier = multiprocessing.Barrier(2, action=event.set, timeout=1.5)
+    assert_type(barrier, synchronize.Barrier)
+    assert_type(barrier.wait(timeout=1.5), int)
+    assert_type(barrier.parties, int)
+    assert_type(barrier.n_waiting, int)
+    assert_type(barrier.broken, bool)
+    barrier.reset()
+    barrier.abort()
+
+
+def use_connections() -> None:
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    assert_type(ours, connection.Connection)
+    assert_type(connection.Pipe(), tuple[connection.Connection, connection.Connection])
+    theirs.send({"a": "dict"})
+    ours.recv()
+    theirs.send_bytes(b"bytes", 1, 2)
+    assert_type(ours.recv_bytes(maxlength=100), bytes)
+    assert_type(ours.recv_bytes_into(bytearray(100), offset=2), int)
+    assert_type(ours.poll(), bool)
+    assert_type(ours.poll(timeout=None), bool)
+    assert_type(ours.fileno(), int)
+    assert_type((ours.closed, ours.readable, ours.writable), tuple[bool, bool, bool])
+    connection.wait([ours, theirs, 7], timeout=1.5)
+    with theirs as same:
+        assert_type(same, connection.Connection)
+    ours.close()
+    with connection.Listener(("127.0.0.1", 0), authkey=b"secret") as listener:
+        listener.accept().close()
+        connection.Client(listener.address, authkey=b"secret").close()
+    reduction.send_handle(ours, 1, 2)
+    assert_type(reduction.recv_handle(ours), int)
+    reduction.ForkingPickler.dumps({"a": "dict"})
+
+
+def run(number: int, name: str = "") -> None: ...
+
+
+class Subclass(Process):
+    def run(self) -> None:
+        assert_type(self.name, str)
+
+
+def use_processes() -> None:
+    child = Process(target=run, args=(1,), kwargs={"name": "a"}, name="child", daemon=True)
+    child.start()
+    child.join(timeout=1.5)
+    assert_type(child.is_alive(), bool)
+    assert_type(child.exitcode, int | None)
+    assert_type(child.pid, int | None)
+    assert_type(child.sentinel, int)
+    assert_type(child.daemon, bool)
+    child.terminate()
+    child.kill()
+    child.close()
+    Subclass().start()
+    started: BaseProcess = get_context("spawn").Process(target=run)
+    started.start()
+    assert_type(multiprocessing.current_process(), BaseProcess)
+    assert_type(multiprocessing.parent_process(), BaseProcess | None)
+    assert_type(multiprocessing.active_children(), list[BaseProcess])
+    assert_type(process.current_process(), BaseProcess)
+    assert_type(multiprocessing.cpu_count(), int)
+    multiprocessing.freeze_support()
+    multiprocessing.allow_connection_pickling()
+    multiprocessing.set_executable("/usr/bin/python3")
+    multiprocessing.set_forkserver_preload(["module"])
+    assert_type(multiprocessing.get_logger(), logging.Logger)
+    assert_type(multiprocessing.log_to_stderr(logging.INFO), logging.Logger)
+    goprocessing.install()
+    assert_type(goprocessing.__version__, str)
+
+
+def use_contexts(method: str) -> None:
+    assert_type(get_context("fork"), context.ForkContext)
+    assert_type(get_context("spawn"), context.SpawnContext)
+    assert_type(get_context("forkserver"), context.ForkServerContext)
+    assert_type(get_context(method), context.BaseContext)
+    as_theirs: BaseContext = get_context(method)
+    as_theirs.Queue()
+    multiprocessing.set_start_method("spawn", force=True)
+    multiprocessing.set_start_method(None, force=True)
+    assert_type(multiprocessing.get_start_method(), str)
+    assert_type(multiprocessing.get_start_method(allow_none=True), str | None)
+    names: list[str] = multiprocessing.get_all_start_methods()
+    get_context().Process(target=run).start()
+    get_context(method).Process(target=run).start()
+    assert_type(get_context("fork").Lock(), synchronize.Lock)
+    assert_type(get_context("fork").RLock(), synchronize.RLock)
+    assert_type(get_context("fork").Semaphore(), synchronize.Semaphore)
+    assert_type(get_context("fork").BoundedSemaphore(), synchronize.BoundedSemaphore)
+    assert_type(get_context("fork").Condition(), synchronize.Condition)
+    assert_type(get_context("fork").Event(), synchronize.Event)
+    assert_type(get_context("fork").Barrier(2), synchronize.Barrier)
+    assert_type(get_context("fork").Pipe()[0], connection.Connection)
+    assert_type(get_context("fork").Pool(1), goprocessing.pool.Pool)
+    assert_type(get_context("fork").Manager(), goprocessing.managers.SyncManager)
+    del names
+
+
+def square(number: int) -> float:
+    return number * number
+
+
+def use_pools() -> None:
+    with multiprocessing.Pool(2, initializer=run, initargs=(1,), maxtasksperchild=10) as pool:
+        assert_type(pool, goprocessing.pool.Pool)
+        assert_type(pool.apply(square, (1,)), float)
+        assert_type(pool.map(square, [1, 2], chunksize=1), list[float])
+        assert_type(pool.imap(square, [1, 2]), goprocessing.pool.IMapIterator[float])
+        assert_type(pool.apply_async(square, (1,)), goprocessing.pool.AsyncResult[float])
+        assert_type(pool.apply_async(square, (1,)).get(timeout=1.5), float)
+        for each in pool.imap_unordered(square, [1, 2]):
+            assert_type(each, float)
+        pool.close()
+        pool.join()
+    in_context = goprocessing.pool.Pool(context=get_context("spawn"))
+    in_context.terminate()
+    with goprocessing.pool.ThreadPool(2) as threads:
+        assert_type(threads.map(square, [1]), list[float])
+        pool = threads
+
+
+class Manager(goprocessing.managers.BaseManager):
+    pass
+
+
+def use_managers() -> None:
+    Manager.register("Subclass", Subclass, exposed=("run",))
+    remote = Manager(address=("127.0.0.1", 0), authkey=b"secret", ctx=get_context("fork"))
+    remote.connect()
+    remote.get_server().serve_forever()
+    with multiprocessing.Manager() as manager:
+        assert_type(manager, goprocessing.managers.SyncManager)
+        numbers = manager.list([1, 2])
+        assert_type(numbers, goprocessing.managers.ListProxy[int])
+        assert_type(manager.dict({"a": 1}), goprocessing.managers.DictProxy[str, int])
+        assert_type(manager.Namespace(), goprocessing.managers.Namespace)
+        shared: queue.Queue[int] = manager.Queue()
+        shared.put(1)
+        manager.shutdown()
+    with goprocessing.managers.SharedMemoryManager() as memory:
+        assert_type(memory.SharedMemory(size=10), goprocessing.shared_memory.SharedMemory)
+        items = memory.ShareableList([1, 2])
+        assert_type(items, goprocessing.shared_memory.ShareableList[int])
+
+
+def use_shared_memory() -> None:
+    number = multiprocessing.Value(ctypes.c_int, 7)
+    assert_type(number, Synchronized[int])
+    with number.get_lock():
+        number.value += 1
+    numbers = multiprocessing.Array(ctypes.c_double, [1, 2, 3])
+    assert_type(numbers, SynchronizedArray[float])
+    assert_type(multiprocessing.Array(ctypes.c_char, 10), SynchronizedString)
+    assert_type(multiprocessing.RawValue(ctypes.c_int, 1), ctypes.c_int)
+    raw: ctypes.Array[ctypes.c_int] = multiprocessing.RawArray(ctypes.c_int, 3)
+    goprocessing.sharedctypes.copy(raw)
+    goprocessing.sharedctypes.Value(ctypes.c_int, 1, lock=multiprocessing.RLock())
+    block = goprocessing.shared_memory.SharedMemory(create=True, size=10)
+    assert block.buf is not None
+    block.buf[:3] = b"abc"
+    block.close()
+    block.unlink()
+
+
+def use_dummy() -> None:
+    with goprocessing.dummy.Pool(2) as pool:
+        pool.map(square, [1])
+    thread = goprocessing.dummy.Process(target=run)
+    thread.start()
+    goprocessing.dummy.connection.Pipe()
+
+
+def use_errors(error: Exception) -> Iterable[str]:
+    try:
+        raise error
+    except multiprocessing.BufferTooShort:
+        yield "too short"
+    except (multiprocessing.AuthenticationError, multiprocessing.TimeoutError):
+        yield "others"
+    except multiprocessing.ProcessError:
+        yield "any"
+
+
+def use_modules() -> None:
+    goprocessing.util.Finalize(None, run, (1,), exitpriority=1)
+    goprocessing.util.register_after_fork(goprocessing, print)
+    goprocessing.forkserver.ensure_running()
+    goprocessing.resource_tracker.ensure_running()
+    goprocessing.resource_sharer.stop()
+    goprocessing.spawn.get_executable()
+    goprocessing.heap.BufferWrapper(10)
+    assert_type(goprocessing.popen_fork.Popen.method, str)
+    assert_type(goprocessing.popen_spawn_posix.Popen.method, str)
+    assert_type(goprocessing.popen_forkserver.Popen.method, str)
+    assert_type(multiprocessing.reducer.ForkingPickler, type[reduction.ForkingPickler])
