@@ -74,7 +74,7 @@ def test_a_listener_in_the_parent(ctx: Any, start: Any) -> None:
     records.join_thread()
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="queue handlers by dictConfig: 3.12")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="refused by dictConfig before 3.13")
 def test_configured_by_a_dictionary(ctx: Any) -> None:
     records = ctx.Queue()
     logging.config.dictConfig(

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from . import context as context
 from . import process as process
-from . import reduction as reduction
 from ._version import __version__ as __version__
 from .context import AuthenticationError as AuthenticationError
 from .context import BufferTooShort as BufferTooShort
@@ -29,6 +28,8 @@ from .context import _default_context as _default
 
 if TYPE_CHECKING:
     from multiprocessing import reduction as reducer
+
+    from . import reduction as reduction
 
     # As type checkers see `multiprocessing`: programs write Queue[int].
     from .queues import JoinableQueue as JoinableQueue
@@ -52,6 +53,7 @@ else:
             "popen_forkserver",
             "popen_spawn_posix",
             "queues",
+            "reduction",
             "resource_sharer",
             "resource_tracker",
             "shared_memory",
@@ -63,7 +65,7 @@ else:
     )
 
     def __getattr__(name: str) -> types.ModuleType:
-        # Of `multiprocessing` a program may find a submodule imported already.
+        # Of `multiprocessing` a program finds what others have imported.
         if name in _SUBMODULES:
             return importlib.import_module(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,11 +12,12 @@ this package's pipes and locks.
 from __future__ import annotations
 
 import multiprocessing.context as context
-from multiprocessing import connection, queues, spawn, synchronize
+from multiprocessing import connection, queues, reduction, spawn, synchronize
 from typing import Any
 
 from . import connection as our_connection
 from . import queues as our_queues
+from . import reduction as our_reduction
 from . import synchronize as our_synchronize
 from .context import ForkProcess
 
@@ -35,6 +36,10 @@ _CLASSES: tuple[tuple[type, type], ...] = (
     (synchronize.Semaphore, our_synchronize.Semaphore),
 )
 
+_FUNCTIONS: tuple[tuple[Any, Any, tuple[str, ...]], ...] = (
+    (connection, our_connection, ("Pipe", "wait")),
+    (reduction, our_reduction, ("recv_handle", "send_handle")),
+)
 _MARK = "goprocessing"
 
 _original_preparation_data = spawn.get_preparation_data
@@ -78,6 +83,8 @@ def install() -> None:
     _installed = True
     for theirs, ours in _CLASSES:
         _substitute(theirs, ours)
-    connection.Pipe = our_connection.Pipe
+    for theirs, ours, names in _FUNCTIONS:
+        for name in names:
+            setattr(theirs, name, getattr(ours, name))
     context.ForkProcess._Popen = staticmethod(ForkProcess._Popen)  # type: ignore[method-assign]
     spawn.get_preparation_data = _get_preparation_data
