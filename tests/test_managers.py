@@ -159,7 +159,7 @@ def test_what_a_manager_offers(module: ModuleType, ctx: Any, start: Any) -> None
         assert isinstance(manager, managers.BaseManager)
         items = manager.list(["first"])
         shared = manager.dict(items=items, count=0)
-        tasks, lock, done = manager.JoinableQueue(), manager.RLock(), manager.Event()
+        tasks, lock, done = manager.JoinableQueue(), manager.Lock(), manager.Event()
         child = start(use, shared, tasks, lock, done)
         tasks.put("second")
         tasks.join()
@@ -179,6 +179,8 @@ def test_what_a_manager_offers(module: ModuleType, ctx: Any, start: Any) -> None
             assert semaphore.acquire()
             assert not semaphore.acquire(False)
             semaphore.release()
+        with manager.RLock() as taken:
+            assert taken
         condition = manager.Condition()
         with condition:
             assert not condition.wait(0)

@@ -51,6 +51,9 @@ def exported(module: types.ModuleType) -> set[str]:
 
 
 def test_names() -> None:
+    namespace = {public for public in vars(goprocessing) if not public.startswith("_")}
+    modules = {public for public in namespace if inspect.ismodule(vars(goprocessing)[public])}
+    assert namespace - modules <= set(goprocessing.__all__)
     assert set(goprocessing.__all__) == set(multiprocessing.__all__) | ADDED
     assert exported(goprocessing) == exported(multiprocessing) | ADDED
     for name in multiprocessing.__all__:

@@ -14,7 +14,7 @@ program.
 
 import importlib
 import types
-from typing import TYPE_CHECKING
+import typing
 
 from . import context as context
 from . import process as process
@@ -26,7 +26,7 @@ from .context import ProcessError as ProcessError
 from .context import TimeoutError as TimeoutError
 from .context import _default_context as _default
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from multiprocessing import reduction as reducer
 
     from . import reduction as reduction
