@@ -129,6 +129,7 @@ def test_types_of_its_own(module: ModuleType, ctx: Any) -> None:
 
 def test_by_the_start_method_in_force(module: ModuleType, in_force: str) -> None:
     with CUSTOM[module.__name__]() as manager:
+        assert manager._ctx is module.get_context()
         assert manager.Counter(1).add(1) == 2
 
 

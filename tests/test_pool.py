@@ -55,6 +55,11 @@ def pool(request: pytest.FixtureRequest, module: ModuleType, in_force: str) -> A
         pool.join()
 
 
+def test_by_the_start_method_in_force(module: ModuleType, pool: Any) -> None:
+    assert pool._ctx is module.get_context()
+    assert type(pool._change_notifier) is type(module.SimpleQueue())
+
+
 def test_calls(pool: Any) -> None:
     numbers, squares = range(20), [number * number for number in range(20)]
     assert pool.apply(add, (1,), {"second": 2}) == 3

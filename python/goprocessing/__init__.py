@@ -2,9 +2,9 @@
 
     from goprocessing import JoinableQueue, Process
 
-Everything that `multiprocessing` exports is here under the same name. Queues,
-pipes, locks, semaphores and events are this package's own and live in shared
-memory; what is built of them (`Condition`, `Pool`, `Manager`, ...) is the
+Everything that `multiprocessing` and its submodules hold is here under the same
+name. Queues, pipes, locks and their kin are this package's own and live in
+shared memory; what is built of them (`Pool`, `Manager`, `Value`, ...) is the
 standard library's code.
 
 `python -m goprocessing script.py` runs a script that says `import
