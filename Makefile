@@ -28,7 +28,7 @@ title = @printf '\n== %s\n'
 .PHONY: help
 help: ## List the targets
 	@echo "Usage: make TARGET [PYTHONS='python...']"
-	@awk -F ': .*## ' '/^[a-z-]+:.* ## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ': .*## ' '/^[a-z-]+:.* ## / { printf "  %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: .venvs/pythons ## Set up everything and run the main job: a parallel word count
@@ -70,6 +70,24 @@ test-sanitize: .venvs/sanitize/installed ## Run the Python tests with ASan and U
 	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		PYTHONMALLOC=malloc .venvs/sanitize/bin/python -P -m pytest -k 'not stdlib' $(PYTEST_ARGS)
+
+.PHONY: cpython-suite
+cpython-suite: .venvs/pythons ## Run CPython's own tests on each CPython >= 3.11, beside the standard library
+	@summary= failed=0; \
+	for python in $$(cut -d' ' -f1 .venvs/pythons); do \
+		SECONDS=0; result=passed; \
+		$(MAKE) cpython-suite-$$python || { result=FAILED; failed=1; }; \
+		summary+=$$(printf '%-8s make cpython-suite-%-8s %4d s' $$result $$python $$SECONDS)$$'\n'; \
+	done; \
+	printf '\n== Summary\n%s' "$$summary"; exit $$failed
+
+.PHONY: cpython-suite-quick
+cpython-suite-quick: .venvs/pythons ## Run a part of them that takes a few minutes, on one CPython
+	@$(MAKE) cpython-suite-$(first) SUITE_ARGS="--quick $(SUITE_ARGS)"
+
+cpython-suite-3.%: .venvs/3.%/installed
+	$(title) 'CPython 3.$*: python -m tests.cpython'
+	@timeout $(if $(CI),,--foreground) --kill-after=30 45m .venvs/3.$*/bin/python -m tests.cpython $(SUITE_ARGS)
 
 .PHONY: bench
 bench: .venvs/pythons ## Measure against the standard library

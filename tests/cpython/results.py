@@ -1,0 +1,79 @@
+"""What came of the tests of a class, and how two implementations compare."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+__all__ = ["COUNTED", "Comparison", "Result", "TestClass"]
+
+GOOD = ("passed", "expected failure")
+COUNTED = ("tests", "passed", "skipped", "failed", "errors", "expected failures", "seconds")
+
+
+@dataclass(frozen=True)
+class TestClass:
+    suite: str
+    """A start method, or "futures"."""
+    module: str
+    name: str
+    tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.suite == "futures":
+            return f"{self.module.rpartition('.')[2]}.{self.name}"
+        return self.name
+
+    def full_name(self, test: str) -> str:
+        return f"{self.suite}/{self}.{test}"
+
+
+@dataclass(frozen=True)
+class Result:
+    outcome: str
+    """As the worker's journal says it, or "hung", "crashed", "left behind" or "altered"."""
+    seconds: float = 0.0
+    text: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.outcome in GOOD
+
+    @property
+    def counted(self) -> str:
+        """As which of COUNTED it counts."""
+        names = {"expected failure": "expected failures", "unexpected success": "failed"}
+        name = names.get(self.outcome, self.outcome)
+        return name if name in COUNTED else "errors"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A class over the standard library, if that was measured, and over this package."""
+
+    cls: TestClass
+    stdlib: dict[str, Result] | None
+    ours: dict[str, Result]
+
+    def result(self, results: dict[str, Result], test: str) -> Result:
+        """The result of a test, or of what is no test and is noted only when it is wrong."""
+        missing = Result("missing") if test in self.cls.tests else Result("passed")
+        return results.get(test, missing)
+
+    def worse(self) -> dict[str, Result]:
+        """What passes with the standard library and does not pass here."""
+        if self.stdlib is None:
+            return {}
+        return {
+            test: self.result(self.ours, test)
+            for test in {**dict.fromkeys(self.cls.tests), **self.ours}
+            if self.result(self.stdlib, test).good and not self.result(self.ours, test).good
+        }
+
+    def counts(self, results: dict[str, Result]) -> Counter[str]:
+        counted: Counter[str] = Counter()
+        for test, result in results.items():
+            counted[result.counted] += 1
+            counted["tests"] += test in self.cls.tests
+            counted["seconds"] += result.seconds
+        return counted

@@ -1,0 +1,109 @@
+"""Runs the tests of a class in a process group of their own, of which nothing stays."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from . import groups
+from .environment import Environment
+from .results import Result, TestClass
+
+__all__ = ["run"]
+
+# For a fork server or a resource tracker to see that nobody needs it any more.
+GRACE = 10.0
+# For a hung process to write its stacks.
+STACKS = 1.0
+# How much of a process's output goes into a result.
+TAIL = 20_000
+
+
+async def _execute(
+    environment: Environment, cls: TestClass, tests: Collection[str], folder: Path, limit: float
+) -> Result | None:
+    """Runs a worker until it ends or is killed; returns what is wrong with its end."""
+    (folder / "cwd").mkdir()
+    output = folder / "output"
+    with output.open("wb") as file:
+        worker = await asyncio.create_subprocess_exec(
+            *(environment.python, "-m", "tests.cpython.inside.worker"),
+            *(environment.implementation, cls.module, cls.name, folder / "journal", *tests),
+            cwd=folder / "cwd",
+            env=environment.variables(),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    group = worker.pid
+    wrong = ""
+    left: list[int] = []
+    try:
+        async with asyncio.timeout(limit):
+            status = await worker.wait()
+        if status:
+            wrong = f"crashed: exit status {status}"
+        left = await groups.end(group, GRACE)
+    except TimeoutError:
+        wrong = f"hung: did not end within {limit:.0f} s"
+        groups.show_stacks(group)
+        await asyncio.sleep(STACKS)
+    finally:
+        await groups.end(group)
+        await worker.wait()
+    if not wrong and left:
+        wrong = f"left behind: {len(left)} processes"
+    if not wrong:
+        return None
+    text = output.read_text(errors="replace")[-TAIL:]
+    return Result(wrong.partition(":")[0], limit, f"{wrong}\n{text}")
+
+
+def _read(journal: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
+
+
+def _results(events: list[dict[str, Any]], wrong: Result | None) -> dict[str, Result]:
+    """Results by test; what is wrong goes to the test during which it happened."""
+    results = {
+        event["ended"]: Result(event["outcome"], event["seconds"], event["text"])
+        for event in events
+        if "ended" in event
+    }
+    started = {event["started"] for event in events if "started" in event} - results.keys()
+    for event in events:
+        if event.get("altered"):
+            results["(environment)"] = Result("altered", 0, "processes or threads dangle")
+    if wrong:
+        results |= dict.fromkeys(started or {"(end)"}, wrong)
+    return results
+
+
+async def run(
+    environment: Environment, cls: TestClass, limit: float, tests: Collection[str] = ()
+) -> dict[str, Result]:
+    """The results of some tests of a class, by default of all.
+
+    When a process hangs or crashes, another one runs the rest. What is not the
+    fault of one test has its result under a name in parentheses.
+    """
+    left = list(tests or cls.tests)
+    results: dict[str, Result] = {}
+    while left:
+        folder = Path(tempfile.mkdtemp(dir=environment.temporary))
+        wrong = await _execute(environment, cls, left, folder, limit)
+        journal = folder / "journal"
+        events = _read(journal) if journal.exists() else []
+        results |= _results(events, wrong)
+        shutil.rmtree(folder, ignore_errors=True)
+        before, left = left, [test for test in left if test not in results]
+        if wrong is None or left == before:
+            break
+    return results

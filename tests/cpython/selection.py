@@ -1,0 +1,59 @@
+"""Which classes run: those the interpreter ships, those asked for, and the quick ones."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .environment import Environment
+from .results import TestClass
+
+__all__ = ["METHODS", "SUITES", "NotShipped", "Selection", "shipped"]
+
+METHODS = ("fork", "spawn", "forkserver")
+SUITES = (*METHODS, "futures")
+# Where a start method other than fork is another way to the same code, these are
+# enough: what is passed to children, and what pools and executors are built on.
+ESSENTIAL = ("With*TestQueue",)
+
+
+class NotShipped(Exception):
+    pass
+
+
+def shipped(environment: Environment, suite: str) -> list[TestClass]:
+    """The classes of a suite that the interpreter ships."""
+    answer = json.loads(
+        subprocess.run(
+            [environment.python, "-m", "tests.cpython.inside.classes", suite],
+            cwd=environment.temporary,
+            env=environment.variables(),
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=60,
+        ).stdout
+    )
+    if "modules" not in answer:
+        raise NotShipped(f"{answer['shipped']}: not shipped by this interpreter")
+    return [
+        TestClass(suite, module, name, tuple(tests))
+        for module, classes in answer["modules"].items()
+        for name, tests in classes.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Selection:
+    patterns: Sequence[str] = ()
+    quick: bool = False
+
+    def __contains__(self, cls: TestClass) -> bool:
+        if self.quick and cls.suite in ("spawn", "forkserver"):
+            if not any(fnmatch.fnmatchcase(str(cls), pattern) for pattern in ESSENTIAL):
+                return False
+        return not self.patterns or any(
+            fnmatch.fnmatchcase(str(cls), pattern) for pattern in self.patterns
+        )

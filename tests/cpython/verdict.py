@@ -1,0 +1,104 @@
+"""What a run has found, and whether that is well."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import goprocessing
+
+from .exceptions import Exceptions
+from .measurement import Repetition
+from .results import Comparison, Result
+
+__all__ = ["Verdict"]
+
+# Passed, but so much slower that something waits for a time limit.
+SLOWER, SECONDS = 3.0, 5.0
+
+
+@dataclass
+class Verdict:
+    claims: list[tuple[str, bool]] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    repetitions: list[Repetition] = field(default_factory=list)
+    exceptions: Exceptions = field(default_factory=Exceptions.load)
+
+    @property
+    def sound(self) -> bool:
+        return (
+            all(holds for _, holds in self.claims)
+            and not any(not repetition.flaky for repetition in self.repetitions)
+            and not list(self.stale())
+        )
+
+    def worse(self) -> Iterable[tuple[Comparison, str, Result]]:
+        for comparison in self.comparisons:
+            for test, result in comparison.worse().items():
+                yield comparison, test, result
+
+    def excepted(self) -> Iterable[tuple[str, str]]:
+        """Tests that fail, and may, each with the reason."""
+        for comparison, test, _ in self.worse():
+            if reason := self.exceptions.reason(comparison.cls, test):
+                yield comparison.cls.full_name(test), reason
+
+    def unexcused(self) -> Iterable[tuple[Comparison, str, Result]]:
+        for comparison, test, result in self.worse():
+            if not self.exceptions.reason(comparison.cls, test):
+                yield comparison, test, result
+
+    def stale(self) -> Iterable[str]:
+        """Tests that may fail, and pass."""
+        for comparison in self.comparisons:
+            for test, result in comparison.ours.items():
+                if result.good and self.exceptions.reason(comparison.cls, test):
+                    yield comparison.cls.full_name(test)
+
+    def slower(self) -> Iterable[tuple[str, float, float]]:
+        """Tests that pass here much later than with the standard library: both times."""
+        for comparison in self.comparisons:
+            for test, ours in comparison.ours.items():
+                stdlib = comparison.result(comparison.stdlib or {}, test)
+                if stdlib.good and ours.good and ours.seconds > SLOWER * stdlib.seconds + SECONDS:
+                    yield comparison.cls.full_name(test), stdlib.seconds, ours.seconds
+
+    def as_json(self) -> str:
+        def results(of: dict[str, Result] | None) -> Any:
+            return of and {test: dataclasses.asdict(result) for test, result in of.items()}
+
+        return json.dumps(
+            {
+                "python": platform.python_version(),
+                "goprocessing": goprocessing.__version__,
+                "sound": self.sound,
+                "claims": [{"claim": text, "holds": holds} for text, holds in self.claims],
+                "classes": [
+                    {
+                        "suite": comparison.cls.suite,
+                        "class": str(comparison.cls),
+                        "stdlib": results(comparison.stdlib),
+                        "ours": results(comparison.ours),
+                    }
+                    for comparison in self.comparisons
+                ],
+                "repeated": [
+                    {
+                        "test": repetition.cls.full_name(repetition.test),
+                        "flaky": repetition.flaky,
+                        "first": dataclasses.asdict(repetition.first),
+                        "stdlib": dataclasses.asdict(repetition.stdlib),
+                        "ours": dataclasses.asdict(repetition.ours),
+                    }
+                    for repetition in self.repetitions
+                ],
+                "excepted": dict(self.excepted()),
+                "stale": list(self.stale()),
+                "slower": {test: [stdlib, ours] for test, stdlib, ours in self.slower()},
+            },
+            indent=1,
+        )
