@@ -19,9 +19,10 @@ from typing import Any
 
 from . import proof
 from .environment import Environment
+from .exceptions import Exceptions
 from .measurement import Measurement
 from .report import Report
-from .results import TestClass
+from .results import ShippedClass
 from .selection import METHODS, SUITES, NotShipped, Selection, shipped
 from .verdict import Verdict
 
@@ -76,9 +77,9 @@ def parse() -> argparse.Namespace:
 
 def select(
     options: argparse.Namespace, environment: Environment, report: Report
-) -> list[TestClass]:
+) -> list[ShippedClass]:
     selection = Selection(options.patterns, options.quick)
-    classes: list[TestClass] = []
+    classes: list[ShippedClass] = []
     for suite in options.suites or SUITES:
         try:
             classes += [cls for cls in shipped(environment, suite) if cls in selection]
@@ -87,13 +88,14 @@ def select(
     return classes
 
 
-async def run(options: argparse.Namespace, folder: Path, report: Report) -> Verdict:
+async def run(options: argparse.Namespace, folder: Path) -> Verdict:
+    verdict = Verdict(Exceptions.load())
+    report = Report(verdict.exceptions)
     names = ("stdlib", "ours", *proof.BROKEN)
     environments = {name: Environment.make(name, folder) for name in names}
     measurement = Measurement(
         environments, options.time_limit, options.jobs, baseline=not options.without_baseline
     )
-    verdict = Verdict()
     classes = select(options, environments["stdlib"], report)
     if not classes:
         return verdict
@@ -125,10 +127,9 @@ async def interruptible(work: Coroutine[Any, Any, Verdict]) -> Verdict:
 
 def main() -> None:
     options = parse()
-    report = Report()
     with tempfile.TemporaryDirectory(prefix="cpython-suite-") as folder:
         try:
-            verdict = asyncio.run(interruptible(run(options, Path(folder), report)))
+            verdict = asyncio.run(interruptible(run(options, Path(folder))))
         except (KeyboardInterrupt, asyncio.CancelledError):
             sys.exit("interrupted")
     if options.json:

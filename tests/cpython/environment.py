@@ -30,7 +30,7 @@ class Environment:
     def make(cls, implementation: str, folder: Path) -> Environment:
         made = cls(implementation, folder / implementation)
         venv.create(made.folder / "venv", symlinks=True)
-        packages = made._site_packages()
+        packages = made.packages
         os.symlink(TESTS, packages / "tests")
         if implementation != "stdlib":
             os.symlink(Path(goprocessing.__file__).parent, packages / "goprocessing")
@@ -41,7 +41,8 @@ class Environment:
         made.temporary.mkdir()
         return made
 
-    def _site_packages(self) -> Path:
+    @property
+    def packages(self) -> Path:
         base = str(self.folder / "venv")
         return Path(sysconfig.get_path("purelib", "venv", {"base": base, "platbase": base}))
 

@@ -6,7 +6,7 @@ import fnmatch
 from dataclasses import dataclass
 from pathlib import Path
 
-from .results import TestClass
+from .results import ShippedClass
 
 __all__ = ["Exceptions"]
 
@@ -27,7 +27,7 @@ class Exceptions:
             raise ValueError(f"{LIST.name} has {len(reasons)} lines; {MOST} are allowed")
         return cls(reasons)
 
-    def reason(self, cls: TestClass, test: str) -> str | None:
+    def reason(self, cls: ShippedClass, test: str) -> str | None:
         for pattern, reason in self.reasons.items():
             if fnmatch.fnmatchcase(cls.full_name(test), pattern):
                 return reason

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from . import runner
 from .environment import Environment
-from .results import Comparison, Result, TestClass
+from .results import Comparison, Result, ShippedClass
 
 __all__ = ["Measurement", "Repetition"]
 
@@ -17,7 +17,7 @@ __all__ = ["Measurement", "Repetition"]
 class Repetition:
     """A test that passed with the standard library alone, and both when run again."""
 
-    cls: TestClass
+    cls: ShippedClass
     test: str
     first: Result
     stdlib: Result
@@ -37,16 +37,16 @@ class Measurement:
     baseline: bool
 
     async def compare(
-        self, classes: Iterable[TestClass], done: Callable[[Comparison], None]
+        self, classes: Iterable[ShippedClass], done: Callable[[Comparison], None]
     ) -> list[Comparison]:
         """Calls done with each comparison as it is made; returns all in the order of classes."""
         slots = asyncio.Semaphore(self.jobs)
 
-        async def one(implementation: str, cls: TestClass) -> dict[str, Result]:
+        async def one(implementation: str, cls: ShippedClass) -> dict[str, Result]:
             async with slots:
                 return await runner.run(self.environments[implementation], cls, self.limit)
 
-        async def both(cls: TestClass) -> Comparison:
+        async def both(cls: ShippedClass) -> Comparison:
             async with asyncio.TaskGroup() as group:
                 stdlib = group.create_task(one("stdlib", cls)) if self.baseline else None
                 ours = group.create_task(one("ours", cls))
@@ -58,7 +58,7 @@ class Measurement:
             tasks = [group.create_task(both(cls)) for cls in classes]
         return [task.result() for task in tasks]
 
-    async def repeat(self, cls: TestClass, test: str, first: Result) -> Repetition:
+    async def repeat(self, cls: ShippedClass, test: str, first: Result) -> Repetition:
         """Runs one test alone; the whole class for what is no test."""
         tests: Collection[str] = [test] if test in cls.tests else cls.tests
         stdlib, ours = [

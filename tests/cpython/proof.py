@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 
 from . import groups, runner
 from .environment import Environment
-from .results import Result, TestClass
+from .results import Result, ShippedClass
 
 __all__ = ["BROKEN", "claims"]
 
@@ -52,7 +52,7 @@ async def claims(
     for where, found in (await _probe(environments["ours"], methods, limit)).items():
         yield f"Queue() in {where}: {found}", found == OURS
     for method in methods:
-        cls = TestClass(method, f"tests.cpython.inside.{method}", CLASS, (TEST,))
+        cls = ShippedClass(method, f"tests.cpython.inside.{method}", CLASS, (TEST,))
         for broken, where in BROKEN.items():
             results = await runner.run(environments[broken], cls, limit)
             outcome = results.get(TEST, Result("missing")).outcome

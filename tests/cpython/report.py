@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from .exceptions import Exceptions
 from .results import COUNTED, Comparison
 from .verdict import Verdict
 
@@ -41,7 +42,8 @@ def _cells(counts: Counter[str]) -> list[str]:
 
 
 class Report:
-    def __init__(self) -> None:
+    def __init__(self, exceptions: Exceptions) -> None:
+        self._exceptions = exceptions
         self._console = Console(highlight=False)
         # As wide as the text, where no terminal says how wide.
         if not self._console.is_terminal:
@@ -82,9 +84,10 @@ class Report:
             yield done
 
     def _compared(self, comparison: Comparison) -> None:
-        cls, worse = comparison.cls, comparison.worse()
-        for test, result in worse.items():
-            self.say(f"{cls.full_name(test)}: {result.outcome}", "red")
+        cls = comparison.cls
+        for test, result in comparison.worse().items():
+            if not self._exceptions.reason(cls, test):
+                self.say(f"{cls.full_name(test)}: {result.outcome}", "red")
         if not self._console.is_terminal:
             said = f"goprocessing {_said(comparison.counts(comparison.ours))}"
             if comparison.stdlib is not None:

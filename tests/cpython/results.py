@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-__all__ = ["COUNTED", "Comparison", "Result", "TestClass"]
+__all__ = ["COUNTED", "ENVIRONMENT", "Comparison", "Result", "ShippedClass"]
 
+# The name under which processes or threads that dangle after a class are noted.
+ENVIRONMENT = "(environment)"
 GOOD = ("passed", "expected failure")
 COUNTED = ("tests", "passed", "skipped", "failed", "errors", "expected failures", "seconds")
 
 
 @dataclass(frozen=True)
-class TestClass:
+class ShippedClass:
     suite: str
     """A start method, or "futures"."""
     module: str
@@ -51,7 +53,7 @@ class Result:
 class Comparison:
     """A class over the standard library, if that was measured, and over this package."""
 
-    cls: TestClass
+    cls: ShippedClass
     stdlib: dict[str, Result] | None
     ours: dict[str, Result]
 
@@ -64,11 +66,15 @@ class Comparison:
         """What passes with the standard library and does not pass here."""
         if self.stdlib is None:
             return {}
-        return {
+        worse = {
             test: self.result(self.ours, test)
             for test in {**dict.fromkeys(self.cls.tests), **self.ours}
             if self.result(self.stdlib, test).good and not self.result(self.ours, test).good
         }
+        if len(worse) > 1:
+            # A test that fails does not get to its end, where it joins what it started.
+            worse.pop(ENVIRONMENT, None)
+        return worse
 
     def counts(self, results: dict[str, Result]) -> Counter[str]:
         counted: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import groups
 from .environment import Environment
-from .results import Result, TestClass
+from .results import ENVIRONMENT, Result, ShippedClass
 
 __all__ = ["run"]
 
@@ -26,7 +26,7 @@ TAIL = 20_000
 
 
 async def _execute(
-    environment: Environment, cls: TestClass, tests: Collection[str], folder: Path, limit: float
+    environment: Environment, cls: ShippedClass, tests: Collection[str], folder: Path, limit: float
 ) -> Result | None:
     """Runs a worker until it ends or is killed; returns what is wrong with its end."""
     (folder / "cwd").mkdir()
@@ -80,14 +80,14 @@ def _results(events: list[dict[str, Any]], wrong: Result | None) -> dict[str, Re
     started = {event["started"] for event in events if "started" in event} - results.keys()
     for event in events:
         if event.get("altered"):
-            results["(environment)"] = Result("altered", 0, "processes or threads dangle")
+            results[ENVIRONMENT] = Result("altered", 0, "processes or threads dangle")
     if wrong:
         results |= dict.fromkeys(started or {"(end)"}, wrong)
     return results
 
 
 async def run(
-    environment: Environment, cls: TestClass, limit: float, tests: Collection[str] = ()
+    environment: Environment, cls: ShippedClass, limit: float, tests: Collection[str] = ()
 ) -> dict[str, Result]:
     """The results of some tests of a class, by default of all.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .environment import Environment
-from .results import TestClass
+from .results import ShippedClass
 
 __all__ = ["METHODS", "SUITES", "NotShipped", "Selection", "shipped"]
 
@@ -24,7 +24,7 @@ class NotShipped(Exception):
     pass
 
 
-def shipped(environment: Environment, suite: str) -> list[TestClass]:
+def shipped(environment: Environment, suite: str) -> list[ShippedClass]:
     """The classes of a suite that the interpreter ships."""
     answer = json.loads(
         subprocess.run(
@@ -39,7 +39,7 @@ def shipped(environment: Environment, suite: str) -> list[TestClass]:
     if "modules" not in answer:
         raise NotShipped(f"{answer['shipped']}: not shipped by this interpreter")
     return [
-        TestClass(suite, module, name, tuple(tests))
+        ShippedClass(suite, module, name, tuple(tests))
         for module, classes in answer["modules"].items()
         for name, tests in classes.items()
     ]
@@ -50,7 +50,7 @@ class Selection:
     patterns: Sequence[str] = ()
     quick: bool = False
 
-    def __contains__(self, cls: TestClass) -> bool:
+    def __contains__(self, cls: ShippedClass) -> bool:
         if self.quick and cls.suite in ("spawn", "forkserver"):
             if not any(fnmatch.fnmatchcase(str(cls), pattern) for pattern in ESSENTIAL):
                 return False

@@ -23,10 +23,10 @@ SLOWER, SECONDS = 3.0, 5.0
 
 @dataclass
 class Verdict:
+    exceptions: Exceptions
     claims: list[tuple[str, bool]] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     repetitions: list[Repetition] = field(default_factory=list)
-    exceptions: Exceptions = field(default_factory=Exceptions.load)
 
     @property
     def sound(self) -> bool:

@@ -68,8 +68,9 @@ def apply(implementation: str) -> None:
 
 
 def in_force() -> bool:
-    import multiprocessing.queues
+    """Whether the substitution was done; does not start the engine."""
+    import multiprocessing.connection
 
-    import goprocessing.queues
+    import goprocessing.connection
 
-    return multiprocessing.queues.Queue is goprocessing.queues.Queue
+    return multiprocessing.connection.Pipe is goprocessing.connection.Pipe
