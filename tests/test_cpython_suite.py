@@ -64,7 +64,7 @@ def pids(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path, pids: Path) -> Environment:
-    environment = Environment.make("stdlib", tmp_path)
+    environment = Environment.make("stdlib", "install", tmp_path)
     (environment.packages / "troubles.py").write_text(MODULE.format(pids=str(pids)))
     return environment
 

@@ -53,6 +53,13 @@ def parse() -> argparse.Namespace:
         "--quick", action="store_true", help="all of fork, the essential classes of the others"
     )
     parser.add_argument(
+        "--by",
+        choices=("install", "import"),
+        default="install",
+        help="substitute by goprocessing.install(), the default, or as if the tests"
+        " said `import goprocessing as multiprocessing`",
+    )
+    parser.add_argument(
         "--time-limit",
         type=float,
         default=120.0,
@@ -92,7 +99,7 @@ async def run(options: argparse.Namespace, folder: Path) -> Verdict:
     verdict = Verdict(Exceptions.load())
     report = Report(verdict.exceptions)
     names = ("stdlib", "ours", *proof.BROKEN)
-    environments = {name: Environment.make(name, folder) for name in names}
+    environments = {name: Environment.make(name, options.by, folder) for name in names}
     measurement = Measurement(
         environments, options.time_limit, options.jobs, baseline=not options.without_baseline
     )

@@ -23,11 +23,11 @@ TESTS = Path(__file__).parents[1]
 @dataclass(frozen=True)
 class Environment:
     implementation: str
-    """As `inside.substitution.apply` knows it."""
+    """"stdlib", "ours", or "broken-parent" or "broken-child" of it."""
     folder: Path
 
     @classmethod
-    def make(cls, implementation: str, folder: Path) -> Environment:
+    def make(cls, implementation: str, mode: str, folder: Path) -> Environment:
         made = cls(implementation, folder / implementation)
         venv.create(made.folder / "venv", symlinks=True)
         packages = made.packages
@@ -36,7 +36,7 @@ class Environment:
             os.symlink(Path(goprocessing.__file__).parent, packages / "goprocessing")
             (packages / "substitution.pth").write_text(
                 "import tests.cpython.inside.substitution as substitution;"
-                f" substitution.apply({implementation!r})\n"
+                f" substitution.apply({mode!r}, {implementation!r})\n"
             )
         made.temporary.mkdir()
         return made

@@ -43,4 +43,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # Under a name for which the import of multiprocessing may be substituted.
+    from tests.cpython.inside import probe
+
+    probe.main()

@@ -86,15 +86,9 @@ class Journal(unittest.TestResult):
         self._note(test, "unexpected success", "passed, although it is expected to fail")
 
 
-def check_implementation(expected: str) -> None:
-    if expected == "stdlib":
-        sound = "goprocessing" not in sys.modules
-    else:
-        from . import substitution
-
-        sound = substitution.in_force()
-    if not sound:
-        sys.exit(f"this interpreter was to use {expected}, but does not")
+def substituted() -> bool:
+    substitution = sys.modules.get(f"{__package__}.substitution")
+    return substitution is not None and substitution.in_force()
 
 
 def main() -> None:
@@ -105,7 +99,8 @@ def main() -> None:
     parser.add_argument("journal", type=Path)
     parser.add_argument("tests", nargs="*")
     args = parser.parse_args()
-    check_implementation(args.implementation)
+    if substituted() != (args.implementation != "stdlib"):
+        sys.exit(f"this interpreter was to use {args.implementation}, but does not")
     # How the runner asks where a hung process is. Not faulthandler's own timer,
     # which is a thread: os.fork would warn of it.
     faulthandler.register(signal.SIGUSR2)
