@@ -112,15 +112,18 @@ async def run(options: argparse.Namespace, folder: Path) -> Verdict:
     async for text, holds in proof.claims(environments, methods or METHODS, options.time_limit):
         verdict.claims.append((text, holds))
         report.claim(text, holds)
+    if not verdict.sound:
+        report.verdict(verdict)
+        return verdict
 
     report.heading("The tests")
     with report.progress(len(classes)) as done:
         verdict.comparisons = await measurement.compare(classes, done)
     report.tables(verdict.comparisons)
 
-    for comparison, test, result in verdict.unexcused():
-        report.say(f"Again, alone: {comparison.cls.full_name(test)}", "dim")
-        verdict.repetitions.append(await measurement.repeat(comparison.cls, test, result))
+    for cls, worse in verdict.unexcused():
+        report.say(f"Again, alone: {', '.join(map(cls.full_name, worse))}", "dim")
+        verdict.repetitions += await measurement.repeat(cls, worse)
     report.verdict(verdict)
     return verdict
 

@@ -8,6 +8,7 @@ in whatever a test starts, `python -I` with an empty environment included; only
 from __future__ import annotations
 
 import os
+import shutil
 import sysconfig
 import venv
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import goprocessing
 
 __all__ = ["Environment"]
 
-TESTS = Path(__file__).parents[1]
+INSIDE = Path(__file__).with_name("inside")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Environment:
         made = cls(implementation, folder / implementation)
         venv.create(made.folder / "venv", symlinks=True)
         packages = made.packages
-        os.symlink(TESTS, packages / "tests")
+        # A copy: whoever edits the files does not disturb the run.
+        shutil.copytree(INSIDE, packages.joinpath(*__package__.split("."), INSIDE.name))
         if implementation != "stdlib":
             os.symlink(Path(goprocessing.__file__).parent, packages / "goprocessing")
             (packages / "substitution.pth").write_text(

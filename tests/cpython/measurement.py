@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from . import runner
@@ -58,14 +58,15 @@ class Measurement:
             tasks = [group.create_task(both(cls)) for cls in classes]
         return [task.result() for task in tasks]
 
-    async def repeat(self, cls: ShippedClass, test: str, first: Result) -> Repetition:
-        """Runs one test alone; the whole class for what is no test."""
-        tests: Collection[str] = [test] if test in cls.tests else cls.tests
+    async def repeat(self, cls: ShippedClass, worse: Mapping[str, Result]) -> list[Repetition]:
+        """Runs some tests of a class again, alone; all of them for what is no test."""
+        tests = worse if worse.keys() <= set(cls.tests) else cls.tests
         stdlib, ours = [
             await runner.run(self.environments[implementation], cls, self.limit, tests)
             for implementation in ("stdlib", "ours")
         ]
-        comparison = Comparison(cls, stdlib, ours)
-        return Repetition(
-            cls, test, first, comparison.result(stdlib, test), comparison.result(ours, test)
-        )
+        again = Comparison(cls, stdlib, ours)
+        return [
+            Repetition(cls, test, first, again.result(stdlib, test), again.result(ours, test))
+            for test, first in worse.items()
+        ]

@@ -13,7 +13,7 @@ import goprocessing
 
 from .exceptions import Exceptions
 from .measurement import Repetition
-from .results import Comparison, Result
+from .results import Comparison, Result, ShippedClass
 
 __all__ = ["Verdict"]
 
@@ -36,21 +36,20 @@ class Verdict:
             and not list(self.stale())
         )
 
-    def worse(self) -> Iterable[tuple[Comparison, str, Result]]:
-        for comparison in self.comparisons:
-            for test, result in comparison.worse().items():
-                yield comparison, test, result
-
     def excepted(self) -> Iterable[tuple[str, str]]:
         """Tests that fail, and may, each with the reason."""
-        for comparison, test, _ in self.worse():
-            if reason := self.exceptions.reason(comparison.cls, test):
-                yield comparison.cls.full_name(test), reason
+        for comparison in self.comparisons:
+            for test in comparison.worse():
+                if reason := self.exceptions.reason(comparison.cls, test):
+                    yield comparison.cls.full_name(test), reason
 
-    def unexcused(self) -> Iterable[tuple[Comparison, str, Result]]:
-        for comparison, test, result in self.worse():
-            if not self.exceptions.reason(comparison.cls, test):
-                yield comparison, test, result
+    def unexcused(self) -> Iterable[tuple[ShippedClass, dict[str, Result]]]:
+        """What fails and may not, by class."""
+        for comparison in self.comparisons:
+            cls, worse = comparison.cls, comparison.worse()
+            worse = {test: worse[test] for test in worse if not self.exceptions.reason(cls, test)}
+            if worse:
+                yield cls, worse
 
     def stale(self) -> Iterable[str]:
         """Tests that may fail, and pass."""
