@@ -50,7 +50,9 @@ def parse() -> argparse.Namespace:
         help="only classes of such names, as '*TestQueue'; may be given again",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="all of fork, the essential classes of the others"
+        "--quick",
+        action="store_true",
+        help="all of fork, and the essential classes of the others: a few minutes",
     )
     parser.add_argument(
         "--by",
@@ -142,6 +144,8 @@ def main() -> None:
             verdict = asyncio.run(interruptible(run(options, Path(folder))))
         except (KeyboardInterrupt, asyncio.CancelledError):
             sys.exit("interrupted")
+    if options.patterns and not verdict.comparisons:
+        sys.exit("no class that the interpreter ships has such a name")
     if options.json:
         options.json.write_text(verdict.as_json())
     sys.exit(not verdict.sound)

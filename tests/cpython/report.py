@@ -135,6 +135,8 @@ class Report:
             self.wrong(f"STALE  {test} passes, but exceptions.txt has it")
         for test, stdlib, ours in verdict.slower():
             self.say(f"SLOW   {test}: {ours:.1f} s, standard library {stdlib:.1f} s", "yellow")
+        for test, result in verdict.uncompared():
+            self.wrong(f"FAILED {test}: {result.outcome}, with nothing to compare", result.text)
         for repetition in verdict.repetitions:
             word = "FLAKY " if repetition.flaky else "FAILED"
             self.wrong(
@@ -149,8 +151,7 @@ class Report:
         failed = sum(not repetition.flaky for repetition in verdict.repetitions)
         flaky = sum(repetition.flaky for repetition in verdict.repetitions)
         excepted, stale = len(list(verdict.excepted())), len(list(verdict.stale()))
-        self.say(
-            f"\n{'All is well' if verdict.sound else 'NOT well'}: of what passes with the standard"
-            f" library {failed} failed, {flaky} flaky, {excepted} excepted, {stale} stale",
-            "bold" if verdict.sound else "bold red",
-        )
+        said = f"{failed} failed, {flaky} flaky, {excepted} excepted, {stale} stale"
+        if all(comparison.stdlib is None for comparison in verdict.comparisons):
+            said = "nothing was compared"
+        self.heading(f"{'All is well' if verdict.sound else 'NOT well'}: {said}")

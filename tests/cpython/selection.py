@@ -15,9 +15,36 @@ __all__ = ["METHODS", "SUITES", "NotShipped", "Selection", "shipped"]
 
 METHODS = ("fork", "spawn", "forkserver")
 SUITES = (*METHODS, "futures")
-# Where a start method other than fork is another way to the same code, these are
-# enough: what is passed to children, and what pools and executors are built on.
-ESSENTIAL = ("With*TestQueue",)
+# What a quick run has of the other suites than fork: the classes whose objects are passed
+# to processes, and what is built on those objects, but for some that take long.
+QUICK = (
+    "MiscTestCase",
+    "TestCloseFds",
+    "TestForkAwareThreadLock",
+    "TestIgnoreEINTR",
+    "TestInitializers",
+    "TestNamedResource",
+    "TestNoForkBomb",
+    "TestResourceTracker",
+    "TestSimpleQueue",
+    "TestStartMethod",
+    "WithProcessesTestArray",
+    "WithProcessesTestCondition",
+    "WithProcessesTestConnection",
+    "WithProcessesTestEvent",
+    "WithProcessesTestFinalize",
+    "WithProcessesTestLock",
+    "WithProcessesTestLogging",
+    "WithProcessesTestPicklingConnections",
+    "WithProcessesTestPoll",
+    "WithProcessesTestPool*",
+    "WithProcessesTestQueue",
+    "WithProcessesTestSemaphore",
+    "WithProcessesTestSharedCTypes",
+    "WithProcessesTestSubclassingProcess",
+    "WithProcessesTestValue",
+    "*.ProcessPool*ExecutorTest",
+)
 
 
 class NotShipped(Exception):
@@ -51,9 +78,10 @@ class Selection:
     quick: bool = False
 
     def __contains__(self, cls: ShippedClass) -> bool:
-        if self.quick and cls.suite in ("spawn", "forkserver"):
-            if not any(fnmatch.fnmatchcase(str(cls), pattern) for pattern in ESSENTIAL):
-                return False
-        return not self.patterns or any(
-            fnmatch.fnmatchcase(str(cls), pattern) for pattern in self.patterns
-        )
+        if self.quick and cls.suite != "fork" and not _matches(cls, QUICK):
+            return False
+        return not self.patterns or _matches(cls, self.patterns)
+
+
+def _matches(cls: ShippedClass, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(str(cls), pattern) for pattern in patterns)

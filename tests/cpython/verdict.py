@@ -51,6 +51,13 @@ class Verdict:
             if worse:
                 yield cls, worse
 
+    def uncompared(self) -> Iterable[tuple[str, Result]]:
+        """What fails where the standard library was not measured."""
+        for comparison in self.comparisons:
+            for test, result in comparison.ours.items():
+                if comparison.stdlib is None and not (result.good or result.outcome == "skipped"):
+                    yield comparison.cls.full_name(test), result
+
     def stale(self) -> Iterable[str]:
         """Tests that may fail, and pass."""
         for comparison in self.comparisons:
@@ -62,7 +69,7 @@ class Verdict:
         """Tests that pass here much later than with the standard library: both times."""
         for comparison in self.comparisons:
             for test, ours in comparison.ours.items():
-                stdlib = comparison.result(comparison.stdlib or {}, test)
+                stdlib = comparison.result(comparison.stdlib or comparison.ours, test)
                 if stdlib.good and ours.good and ours.seconds > SLOWER * stdlib.seconds + SECONDS:
                     yield comparison.cls.full_name(test), stdlib.seconds, ours.seconds
 
