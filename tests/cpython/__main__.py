@@ -124,7 +124,7 @@ async def run(options: argparse.Namespace, folder: Path) -> Verdict:
     report.tables(verdict.comparisons)
 
     for cls, worse in verdict.unexcused():
-        report.say(f"Again, alone: {', '.join(map(cls.full_name, worse))}", "dim")
+        report.say(f"Again, alone: {cls.suite}/{cls}, {', '.join(worse)}", "dim")
         verdict.repetitions += await measurement.repeat(cls, worse)
     report.verdict(verdict)
     return verdict

@@ -25,29 +25,27 @@ HEADINGS = {
     "failed": "fail",
     "errors": "err",
     "expected failures": "xfail",
-    "seconds": "s",
+    "": "s",
 }
 # The end of a traceback or of a process's output says most.
 LINES = 40
+# Of a table.
+WIDTH = 140
 
 
-def _said(counts: Counter[str]) -> str:
-    said = [f"{counts[name]} {name}" for name in COUNTED[1:-1] if counts[name]]
-    return f"{', '.join(said) or 'nothing'} in {counts['seconds']:.1f} s"
+def _said(counts: Counter[str], seconds: float) -> str:
+    said = [f"{counts[name]} {name}" for name in COUNTED[1:] if counts[name]]
+    return f"{', '.join(said) or 'nothing'} in {seconds:.1f} s"
 
 
-def _cells(counts: Counter[str]) -> list[str]:
-    seconds = f"{counts['seconds']:.1f}" if counts else ""
-    return [*(str(counts[name] or "") for name in COUNTED[:-1]), seconds]
+def _cells(counts: Counter[str], seconds: float) -> list[str]:
+    return [*(str(counts[name] or "") for name in COUNTED), f"{seconds:.1f}" if counts else ""]
 
 
 class Report:
     def __init__(self, exceptions: Exceptions) -> None:
         self._exceptions = exceptions
         self._console = Console(highlight=False)
-        # As wide as the text, where no terminal says how wide.
-        if not self._console.is_terminal:
-            self._console.width = 160
 
     def say(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style), soft_wrap=True)
@@ -89,10 +87,14 @@ class Report:
             if not self._exceptions.reason(cls, test):
                 self.say(f"{cls.full_name(test)}: {result.outcome}", "red")
         if not self._console.is_terminal:
-            said = f"goprocessing {_said(comparison.counts(comparison.ours))}"
+            runs = {"goprocessing": comparison.ours}
             if comparison.stdlib is not None:
-                said += f"; standard library {_said(comparison.counts(comparison.stdlib))}"
-            self.say(f"{cls.suite}/{cls}: {said}")
+                runs["standard library"] = comparison.stdlib
+            said = [
+                f"{implementation} {_said(comparison.counts(of), comparison.seconds(of))}"
+                for implementation, of in runs.items()
+            ]
+            self.say(f"{cls.suite}/{cls}: {'; '.join(said)}")
 
     def tables(self, comparisons: Sequence[Comparison]) -> None:
         """One for each suite, and one of them all."""
@@ -117,16 +119,19 @@ class Report:
             everything = [comparison for comparisons in rows.values() for comparison in comparisons]
             rows = {**rows, total: everything}
         for name, comparisons in rows.items():
-            stdlib: Counter[str] = Counter()
-            ours: Counter[str] = Counter()
-            for comparison in comparisons:
-                stdlib += comparison.counts(comparison.stdlib or {})
-                ours += comparison.counts(comparison.ours)
-            worse = any(comparison.worse() for comparison in comparisons)
-            style = "red" if worse else "bold" if name == total else ""
-            table.add_row(name, *_cells(stdlib), *_cells(ours), style=style)
+            cells = []
+            for runs in (
+                [(one, one.stdlib) for one in comparisons if one.stdlib is not None],
+                [(one, one.ours) for one in comparisons],
+            ):
+                counts = sum((one.counts(results) for one, results in runs), Counter[str]())
+                seconds = sum(one.seconds(results) for one, results in runs)
+                cells += _cells(counts, seconds)
+            worse = any(one.worse() for one in comparisons)
+            table.add_row(name, *cells, style="red" if worse else "bold" if name == total else "")
         self._console.print()
-        self._console.print(table)
+        # Wider than a narrow terminal, rather than with numbers cut off.
+        self._console.print(table, width=max(self._console.width, WIDTH), crop=False)
 
     def verdict(self, verdict: Verdict) -> None:
         for test, reason in verdict.excepted():

@@ -10,7 +10,7 @@ __all__ = ["COUNTED", "ENVIRONMENT", "Comparison", "Result", "ShippedClass"]
 # The name under which processes or threads that dangle after a class are noted.
 ENVIRONMENT = "(environment)"
 GOOD = ("passed", "expected failure")
-COUNTED = ("tests", "passed", "skipped", "failed", "errors", "expected failures", "seconds")
+COUNTED = ("tests", "passed", "skipped", "failed", "errors", "expected failures")
 
 
 @dataclass(frozen=True)
@@ -81,5 +81,8 @@ class Comparison:
         for test, result in results.items():
             counted[result.counted] += 1
             counted["tests"] += test in self.cls.tests
-            counted["seconds"] += result.seconds
         return counted
+
+    @staticmethod
+    def seconds(results: dict[str, Result]) -> float:
+        return sum(result.seconds for result in results.values())

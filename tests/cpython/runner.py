@@ -34,7 +34,7 @@ async def _execute(
     with output.open("wb") as file:
         worker = await asyncio.create_subprocess_exec(
             *(environment.python, "-m", "tests.cpython.inside.worker"),
-            *(environment.implementation, cls.module, cls.name, folder / "journal", *tests),
+            *(environment.implementation, cls.module, cls.name, str(folder / "journal"), *tests),
             cwd=folder / "cwd",
             env=environment.variables(),
             stdin=subprocess.DEVNULL,
