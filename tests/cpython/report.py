@@ -46,6 +46,8 @@ class Report:
     def __init__(self, exceptions: Exceptions) -> None:
         self._exceptions = exceptions
         self._console = Console(highlight=False)
+        # Rather wider than a narrow terminal than with numbers cut off.
+        self._wide = Console(width=max(self._console.width, WIDTH))
 
     def say(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style), soft_wrap=True)
@@ -130,8 +132,7 @@ class Report:
             worse = any(one.worse() for one in comparisons)
             table.add_row(name, *cells, style="red" if worse else "bold" if name == total else "")
         self._console.print()
-        # Wider than a narrow terminal, rather than with numbers cut off.
-        self._console.print(table, width=max(self._console.width, WIDTH), crop=False)
+        self._wide.print(table)
 
     def verdict(self, verdict: Verdict) -> None:
         for test, reason in verdict.excepted():
