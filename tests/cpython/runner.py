@@ -27,19 +27,18 @@ TAIL = 20_000
 
 async def _execute(
     environment: Environment, cls: ShippedClass, tests: Collection[str], folder: Path, limit: float
-) -> Result | None:
-    """Runs a worker until it ends or is killed; returns what is wrong with its end."""
+) -> str:
+    """Runs a worker until it ends or is killed; returns what is wrong with its end, if anything."""
     (folder / "cwd").mkdir()
-    output = folder / "output"
-    with output.open("wb") as file:
+    with (folder / "output").open("wb") as output:
         worker = await asyncio.create_subprocess_exec(
             *(environment.python, "-m", "tests.cpython.inside.worker"),
             *(environment.implementation, cls.module, cls.name, str(folder / "journal"), *tests),
             cwd=folder / "cwd",
             env=environment.variables(),
             stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     group = worker.pid
@@ -60,17 +59,16 @@ async def _execute(
         await worker.wait()
     if not wrong and left:
         wrong = f"left behind: {len(left)} processes"
-    if not wrong:
-        return None
-    text = output.read_text(errors="replace")[-TAIL:]
-    return Result(wrong.partition(":")[0], limit, f"{wrong}\n{text}")
+    return wrong
 
 
 def _read(journal: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
+    """The events of a worker, of which it may have been killed while writing the last."""
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def _results(events: list[dict[str, Any]], wrong: Result | None) -> dict[str, Result]:
+def _results(events: list[dict[str, Any]], wrong: str, output: str) -> dict[str, Result]:
     """Results by test; what is wrong goes to the test during which it happened."""
     results = {
         event["ended"]: Result(event["outcome"], event["seconds"], event["text"])
@@ -80,9 +78,10 @@ def _results(events: list[dict[str, Any]], wrong: Result | None) -> dict[str, Re
     started = {event["started"] for event in events if "started" in event} - results.keys()
     for event in events:
         if event.get("altered"):
-            results[ENVIRONMENT] = Result("altered", 0, "processes or threads dangle")
+            results[ENVIRONMENT] = Result("altered", text=output)
     if wrong:
-        results |= dict.fromkeys(started or {"(end)"}, wrong)
+        result = Result(wrong.partition(":")[0], text=f"{wrong}\n{output}")
+        results |= dict.fromkeys(started or {"(end)"}, result)
     return results
 
 
@@ -99,11 +98,10 @@ async def run(
     while left:
         folder = Path(tempfile.mkdtemp(dir=environment.temporary))
         wrong = await _execute(environment, cls, left, folder, limit)
-        journal = folder / "journal"
-        events = _read(journal) if journal.exists() else []
-        results |= _results(events, wrong)
+        output = (folder / "output").read_text(errors="replace")[-TAIL:]
+        results |= _results(_read(folder / "journal"), wrong, output)
         shutil.rmtree(folder, ignore_errors=True)
         before, left = left, [test for test in left if test not in results]
-        if wrong is None or left == before:
+        if not wrong or left == before:
             break
     return results
