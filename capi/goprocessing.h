@@ -203,17 +203,24 @@ int gop_conn_recv(gop_conn *c, void *buf, uint64_t cap, uint64_t *len, int how, 
 /* [engine] 0 when a message or the end of file can be received. */
 int gop_conn_poll(gop_conn *c, int how, int64_t deadline);
 
-/* ---- small objects: 64-byte slots of an arena ---- */
+/* ---- small objects: slots of an arena ---- */
 
 /* The memory of the slot never moves and is released with the arena. */
-#define GOP_SLOT_SIZE 64
-enum { GOP_SLOT_FREE = 0, GOP_SLOT_SEMAPHORE = 1, GOP_SLOT_EVENT = 2 };
+enum {
+    GOP_SLOT_FREE = 0,
+    GOP_SLOT_SEMAPHORE = 1,
+    GOP_SLOT_EVENT = 2,
+    GOP_SLOT_RLOCK = 3,
+    GOP_SLOT_CONDITION = 4, /* from here on 1 KiB, before that 64 bytes */
+    GOP_SLOT_BARRIER = 5
+};
 
 /* [engine] Makes an arena. Only the process that made it allocates in it. */
 int gop_arena_create(gop_segment *s);
 
-/* [engine] Allocates a slot (semaphore: value and max <= GOP_SEM_MAX; event:
- * both ignored) and stores its offset in the segment. -ENOSPC: arena full. */
+/* [engine] Allocates a slot (semaphore: value and max <= GOP_SEM_MAX; barrier: max
+ * parties; else both ignored) and stores its offset in the segment. -ENOSPC: the
+ * arena has no more slots of that size. */
 int gop_arena_alloc(gop_segment *s, uint32_t kind, uint32_t value, uint32_t max, uint64_t *offset);
 
 /* [engine] Frees a slot that no other process has ever had access to. */
@@ -237,8 +244,9 @@ typedef struct gop_semaphore {
     uint32_t kind; /* GOP_SLOT_SEMAPHORE */
     uint32_t max;
     uint32_t spin;
-    uint64_t owner; /* who acquired last: pid << 32 | tid; for inspection */
-    uint8_t reserved[40];
+    uint64_t owner; /* who acquired last; 0 from before the release on, or unknown */
+    uint32_t depth; /* of an RLock: how often its owner has acquired it */
+    uint8_t reserved[36];
 } gop_semaphore;
 
 static inline gop_semaphore *
@@ -272,10 +280,31 @@ gop_semaphore_post(gop_semaphore *m)
     uint32_t w = __atomic_load_n(&m->word, __ATOMIC_RELAXED);
     for (;;) {
         if ((w & GOP_SEM_MAX) >= m->max) return -EOVERFLOW;
+        __atomic_store_n(&m->owner, 0, __ATOMIC_RELAXED);
         uint32_t next = (w & GOP_SEM_MAX) + 1;
         if (__atomic_compare_exchange_n(&m->word, &w, next, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
             return (w & GOP_SEM_WAITERS) != 0;
     }
+}
+
+/*
+ * An owner is a thread: pid << 32 | tid. Of a semaphore it is noted by those who
+ * acquire; whoever releases clears it before. So while the value is 0, a thread
+ * reads its own number only if it acquired last.
+ */
+static inline void
+gop_semaphore_note(gop_semaphore *m, uint64_t owner)
+{
+    __atomic_store_n(&m->owner, owner, __ATOMIC_RELAXED);
+}
+
+/* Who acquired last, if the value is 0: 0 if not, or unknown. */
+static inline uint64_t
+gop_semaphore_owner(const gop_semaphore *m)
+{
+    return __atomic_load_n(&m->word, __ATOMIC_ACQUIRE) & GOP_SEM_MAX
+               ? 0
+               : __atomic_load_n(&m->owner, __ATOMIC_RELAXED);
 }
 
 /* [engine] Acquires, waiting as `how` says. */
@@ -283,6 +312,43 @@ int gop_semaphore_acquire(gop_semaphore *m, int how, int64_t deadline);
 
 /* [engine] Wakes one waiter, after gop_semaphore_post returned 1. */
 int gop_semaphore_wake(gop_semaphore *m);
+
+/*
+ * RLock: a semaphore of at most 1 whose owner, not 0, may acquire it again. Only
+ * a thread itself writes its number, and overwrites it before it lets go: one that
+ * reads its own has the lock.
+ */
+static inline int
+gop_rlock_is_owned(const gop_semaphore *m, uint64_t owner)
+{
+    return __atomic_load_n(&m->owner, __ATOMIC_RELAXED) == owner;
+}
+
+/* 0, or -EAGAIN when another has it. */
+static inline int
+gop_rlock_try(gop_semaphore *m, uint64_t owner)
+{
+    if (gop_rlock_is_owned(m, owner)) {
+        __atomic_store_n(&m->depth, m->depth + 1, __ATOMIC_RELAXED);
+        return 0;
+    }
+    if (gop_semaphore_try(m) < 0) return -EAGAIN;
+    gop_semaphore_note(m, owner);
+    __atomic_store_n(&m->depth, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+/* 0; 1 when gop_semaphore_wake must follow; -EPERM when owner has not got it. */
+static inline int
+gop_rlock_release(gop_semaphore *m, uint64_t owner)
+{
+    if (!gop_rlock_is_owned(m, owner)) return -EPERM;
+    __atomic_store_n(&m->depth, m->depth - 1, __ATOMIC_RELAXED);
+    return m->depth > 0 ? 0 : gop_semaphore_post(m);
+}
+
+/* [engine] Acquires, waiting as `how` says. */
+int gop_rlock_acquire(gop_semaphore *m, uint64_t owner, int how, int64_t deadline);
 
 /*
  * Event. word: bit 0 set, bit 1 "someone may sleep", bits 2..31 count the
@@ -344,6 +410,83 @@ int gop_event_wait(gop_event *e, uint32_t seen, int how, int64_t deadline);
 /* [engine] Wakes all waiters, after gop_event_set returned 1. */
 int gop_event_wake(gop_event *e);
 
+/*
+ * Condition and barrier: large slots, named by segment and offset, with an entry
+ * for each waiter that tells what became of it. tid is the calling thread's: by
+ * it and the process, others find out whether a waiter has died.
+ */
+typedef struct gop_waiter gop_waiter;
+
+/*
+ * Condition. To wait, with the caller's lock held: enter, release the lock, wait,
+ * acquire it again, leave.
+ */
+
+/* [engine] Makes the calling thread one that waits. */
+int gop_condition_enter(gop_segment *s, uint64_t offset, uint32_t tid, gop_waiter **w, int how,
+                        int64_t deadline);
+
+/* [engine] Waits until w is notified. */
+int gop_condition_wait(gop_segment *s, uint64_t offset, gop_waiter *w, int how, int64_t deadline);
+
+/* [engine] Ends a wait, however it ended: 1 if w was notified. If `pass`, the
+ * notification goes to the next. */
+int gop_condition_leave(gop_segment *s, uint64_t offset, gop_waiter *w, int pass);
+
+/* [engine] Notifies n of those who wait, or all. */
+int gop_condition_notify(gop_segment *s, uint64_t offset, uint64_t n, int how, int64_t deadline);
+
+/* [engine] How many wait that were not notified. */
+int gop_condition_waiting(gop_segment *s, uint64_t offset);
+
+/*
+ * Barrier. word: bits 0..1 phase, 2: broken. -ECANCELED says that the barrier is
+ * broken, or was while the caller waited.
+ */
+typedef struct gop_barrier {
+    uint32_t word;
+    uint32_t kind; /* GOP_SLOT_BARRIER */
+    uint32_t parties;
+    uint32_t spin;
+} gop_barrier;
+
+static inline int
+gop_barrier_is_broken(const gop_barrier *b)
+{
+    return (__atomic_load_n(&b->word, __ATOMIC_ACQUIRE) & 3) == 2;
+}
+
+/* [engine] Makes the calling thread a party, when no action runs any more. 0:
+ * gop_barrier_wait is to follow. 1: it is the last. If it has no action to run, it
+ * has passed, as number *index; if it `acts`, it runs the action, and then calls
+ * gop_barrier_finish. */
+int gop_barrier_arrive(gop_segment *s, uint64_t offset, uint32_t tid, int acts, gop_waiter **w,
+                       uint32_t *index, int how, int64_t deadline);
+
+/* [engine] Ends the action that w ran: `ok`, or the barrier breaks. */
+int gop_barrier_finish(gop_segment *s, uint64_t offset, gop_waiter *w, int ok);
+
+/* [engine] Waits for the others; stores w's number, which no other has. After
+ * another error than -ECANCELED, w still waits. */
+int gop_barrier_wait(gop_segment *s, uint64_t offset, gop_waiter *w, uint32_t *index, int how,
+                     int64_t deadline);
+
+/* [engine] Ends a wait that lasts too long, and breaks the barrier: -ECANCELED.
+ * 0 if all have arrived meanwhile; -EBUSY if an action runs: wait again. */
+int gop_barrier_time_out(gop_segment *s, uint64_t offset, gop_waiter *w, uint32_t *index);
+
+/* [engine] Ends a wait as if w had not arrived. */
+int gop_barrier_withdraw(gop_segment *s, uint64_t offset, gop_waiter *w);
+
+/* [engine] Breaks the barrier for those who wait, and makes it new. */
+int gop_barrier_reset(gop_segment *s, uint64_t offset, int how, int64_t deadline);
+
+/* [engine] Breaks the barrier. */
+int gop_barrier_abort(gop_segment *s, uint64_t offset, int how, int64_t deadline);
+
+/* [engine] How many have arrived and wait. */
+int gop_barrier_waiting(gop_segment *s, uint64_t offset);
+
 /* ---- the library itself ---- */
 
 /* [engine] GOP_ABI of the library. */
@@ -367,7 +510,13 @@ void gop_engine_abandon(void);
     X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
     X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)            \
     X(gop_semaphore_acquire) X(gop_semaphore_wake)                                         \
-    X(gop_event_wait) X(gop_event_wake)
+    X(gop_event_wait) X(gop_event_wake)                                                    \
+    X(gop_rlock_acquire)                                                                   \
+    X(gop_condition_enter) X(gop_condition_wait) X(gop_condition_leave)                    \
+    X(gop_condition_notify) X(gop_condition_waiting)                                       \
+    X(gop_barrier_arrive) X(gop_barrier_finish) X(gop_barrier_wait)                        \
+    X(gop_barrier_time_out) X(gop_barrier_withdraw) X(gop_barrier_reset)                   \
+    X(gop_barrier_abort) X(gop_barrier_waiting)
 /* clang-format on */
 
 #ifdef __cplusplus

@@ -18,6 +18,7 @@ package main
 import "C"
 
 import (
+	"math"
 	"runtime/debug"
 	"unsafe"
 
@@ -180,6 +181,12 @@ func gop_semaphore_wake(m *C.gop_semaphore) C.int {
 	return 0
 }
 
+//export gop_rlock_acquire
+func gop_rlock_acquire(m *C.gop_semaphore, owner C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(core.SlotAt(unsafe.Pointer(m)).AcquireRLock(uint64(owner), &l))
+}
+
 //export gop_event_wait
 func gop_event_wait(e *C.gop_event, seen C.uint32_t, how C.int, deadline C.int64_t) C.int {
 	l := limit(how, deadline)
@@ -190,4 +197,117 @@ func gop_event_wait(e *C.gop_event, seen C.uint32_t, how C.int, deadline C.int64
 func gop_event_wake(e *C.gop_event) C.int {
 	core.SlotAt(unsafe.Pointer(e)).WakeEvent()
 	return 0
+}
+
+// flag is the result of calls that answer a question.
+func flag(yes bool, err error) C.int {
+	if err == nil && yes {
+		return 1
+	}
+	return result(err)
+}
+
+// number is the result of calls that count.
+func number(n int, err error) C.int {
+	if err == nil {
+		return C.int(n)
+	}
+	return result(err)
+}
+
+func waiter(w *C.gop_waiter) *core.Waiter { return (*core.Waiter)(unsafe.Pointer(w)) }
+
+func condition(s *C.gop_segment, offset C.uint64_t) core.Condition {
+	return core.ConditionOn(segment(s), uint64(offset))
+}
+
+func barrier(s *C.gop_segment, offset C.uint64_t) core.Barrier {
+	return core.BarrierOn(segment(s), uint64(offset))
+}
+
+//export gop_condition_enter
+func gop_condition_enter(s *C.gop_segment, offset C.uint64_t, tid C.uint32_t, w **C.gop_waiter, how C.int, deadline C.int64_t) C.int {
+	c, l := condition(s, offset), limit(how, deadline)
+	entry, err := c.EnterWithin(uint32(tid), &l)
+	*w = (*C.gop_waiter)(unsafe.Pointer(entry))
+	return result(err)
+}
+
+//export gop_condition_wait
+func gop_condition_wait(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter, how C.int, deadline C.int64_t) C.int {
+	c, l := condition(s, offset), limit(how, deadline)
+	return result(c.WaitWithin(waiter(w), &l))
+}
+
+//export gop_condition_leave
+func gop_condition_leave(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter, pass C.int) C.int {
+	c := condition(s, offset)
+	return flag(c.Leave(waiter(w), pass != 0))
+}
+
+//export gop_condition_notify
+func gop_condition_notify(s *C.gop_segment, offset C.uint64_t, n C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	c, l := condition(s, offset), limit(how, deadline)
+	_, err := c.NotifyWithin(int(min(n, math.MaxInt)), &l)
+	return result(err)
+}
+
+//export gop_condition_waiting
+func gop_condition_waiting(s *C.gop_segment, offset C.uint64_t) C.int {
+	c := condition(s, offset)
+	return number(c.Waiting())
+}
+
+//export gop_barrier_arrive
+func gop_barrier_arrive(s *C.gop_segment, offset C.uint64_t, tid C.uint32_t, acts C.int, w **C.gop_waiter, index *C.uint32_t, how C.int, deadline C.int64_t) C.int {
+	b, l := barrier(s, offset), limit(how, deadline)
+	entry, i, last, err := b.ArriveWithin(uint32(tid), acts != 0, &l)
+	*w, *index = (*C.gop_waiter)(unsafe.Pointer(entry)), C.uint32_t(i)
+	return flag(last, err)
+}
+
+//export gop_barrier_finish
+func gop_barrier_finish(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter, ok C.int) C.int {
+	b := barrier(s, offset)
+	return result(b.Finish(waiter(w), ok != 0))
+}
+
+//export gop_barrier_wait
+func gop_barrier_wait(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter, index *C.uint32_t, how C.int, deadline C.int64_t) C.int {
+	b, l := barrier(s, offset), limit(how, deadline)
+	i, err := b.WaitWithin(waiter(w), &l)
+	*index = C.uint32_t(i)
+	return result(err)
+}
+
+//export gop_barrier_time_out
+func gop_barrier_time_out(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter, index *C.uint32_t) C.int {
+	b := barrier(s, offset)
+	i, err := b.TimeOut(waiter(w))
+	*index = C.uint32_t(i)
+	return result(err)
+}
+
+//export gop_barrier_withdraw
+func gop_barrier_withdraw(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter) C.int {
+	b := barrier(s, offset)
+	return result(b.Withdraw(waiter(w)))
+}
+
+//export gop_barrier_reset
+func gop_barrier_reset(s *C.gop_segment, offset C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	b, l := barrier(s, offset), limit(how, deadline)
+	return result(b.ResetWithin(&l))
+}
+
+//export gop_barrier_abort
+func gop_barrier_abort(s *C.gop_segment, offset C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	b, l := barrier(s, offset), limit(how, deadline)
+	return result(b.AbortWithin(&l))
+}
+
+//export gop_barrier_waiting
+func gop_barrier_waiting(s *C.gop_segment, offset C.uint64_t) C.int {
+	b := barrier(s, offset)
+	return number(b.Waiting())
 }

@@ -9,14 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Arena keeps many small objects, locks, semaphores and events, in one segment of
-// 64 KiB. Only the process that made it makes objects in it.
+// Arena keeps many small objects, locks, events and the like, in one segment. Only
+// the process that made it makes objects in it.
 type Arena struct{ s *Segment }
 
 // What NewSlot makes.
 const (
 	KindSemaphore = arena.KindSemaphore
 	KindEvent     = arena.KindEvent
+	KindRLock     = arena.KindRLock
+	KindCondition = arena.KindCondition
+	KindBarrier   = arena.KindBarrier
 )
 
 // MaxValue is the greatest value of a semaphore.
@@ -54,13 +57,25 @@ func (a *Arena) File() (*os.File, error) { return file(int(a.s.FD), "goprocessin
 // Close releases this handle, and with it the objects of the arena in this process.
 func (a *Arena) Close() error { return a.s.Close() }
 
-// NewSlot allocates an object and returns its offset. A full arena is
-// unix.ENOSPC.
+// NewSlot allocates an object and returns its offset. value and limit are a
+// semaphore's; limit is also the number of a barrier's parties. An arena that is
+// full for this kind is unix.ENOSPC.
 func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
-	switch {
-	case kind == KindEvent:
+	invalid := false
+	switch kind {
+	case KindSemaphore:
+		invalid = limit > MaxValue || value > limit
+	case KindRLock:
+		value, limit = 1, 1
+	case KindBarrier:
+		value = 0
+		invalid = limit < 1 || limit > MaxValue
+	case KindEvent, KindCondition:
 		value, limit = 0, 0
-	case kind != KindSemaphore, limit > MaxValue, value > limit:
+	default:
+		invalid = true
+	}
+	if invalid {
 		return 0, unix.EINVAL
 	}
 	return arena.Alloc(a.s, kind, value, limit)

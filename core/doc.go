@@ -1,6 +1,6 @@
-// Package core is the engine of goprocessing: queues, pipes, locks, semaphores
-// and events that processes share, whether they are written in Go, in Python or
-// in C.
+// Package core is the engine of goprocessing: queues, pipes, locks, semaphores,
+// events, conditions and barriers that processes share, whether they are written
+// in Go, in Python or in C.
 //
 // # Memory
 //
@@ -13,7 +13,8 @@
 //
 //	queue   header, one stream, chunks
 //	pipe    header, two streams (one for each direction), chunks
-//	arena   header, 64-byte slots: semaphores, locks, events
+//	arena   header; 64-byte slots: semaphores, locks, events; 1 KiB slots with
+//	        entries for those who wait: conditions, barriers; blocks of more entries
 //
 // A stream (core/internal/stream) carries items in order, of any size, through a
 // chain of chunks that grows with what is in it and gives memory back when it is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/goprocessing/goprocessing/core/internal/arena"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"github.com/goprocessing/goprocessing/core/internal/stream"
 	"golang.org/x/sys/unix"
@@ -20,6 +21,10 @@ var (
 	ErrTaskDone = stream.ErrDone
 	// ErrReleased: a semaphore or lock was released too many times.
 	ErrReleased = fmt.Errorf("semaphore or lock released too many times: %w", unix.EOVERFLOW)
+	// ErrNotOwner: an RLock was released by another than its owner.
+	ErrNotOwner = fmt.Errorf("RLock released by another than its owner: %w", unix.EPERM)
+	// ErrBroken: the barrier is broken, or was while the caller waited.
+	ErrBroken = arena.ErrBroken
 	// ErrClosed: this handle was closed.
 	ErrClosed = errors.New("goprocessing: closed")
 	// ErrKind: what was to be opened is something else.
@@ -41,6 +46,8 @@ func Errno(err error) unix.Errno {
 		return unix.EAGAIN
 	case ErrTaskDone:
 		return unix.ERANGE
+	case ErrBroken:
+		return unix.ECANCELED
 	case ErrClosed:
 		return unix.EBADF
 	case io.EOF:

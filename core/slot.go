@@ -15,6 +15,7 @@ func SlotAt(p unsafe.Pointer) Slot { return Slot{p} }
 
 func (o Slot) semaphore() *arena.Semaphore { return (*arena.Semaphore)(o.p) }
 func (o Slot) event() *arena.Event         { return (*arena.Event)(o.p) }
+func (o Slot) rlock() *arena.RLock         { return (*arena.RLock)(o.p) }
 
 // AcquireSemaphore decrements a semaphore within the limit l.
 func (o Slot) AcquireSemaphore(l *Limit) error { return o.semaphore().Acquire(l) }
@@ -28,3 +29,6 @@ func (o Slot) WaitEvent(seen uint32, l *Limit) error { return o.event().Wait(see
 
 // WakeEvent wakes all who wait for an event.
 func (o Slot) WakeEvent() { o.event().Wake() }
+
+// AcquireRLock takes an RLock for owner within the limit l.
+func (o Slot) AcquireRLock(owner uint64, l *Limit) error { return o.rlock().Acquire(owner, l) }

@@ -15,11 +15,14 @@
 
 #include <sys/stat.h>
 
+/* Slots come in two sizes. */
+#define SIZES 2
+
 struct arena {
     gop_segment segment;
     uint64_t generation; /* of the process that made it; FOREIGN: came by handle */
     size_t objects;      /* slots that objects of this process refer to */
-    size_t reusable;     /* slots given back by gop_arena_free */
+    bool full[SIZES];    /* of slots of that size, until one is given back */
     struct arena *next;
 };
 
@@ -27,8 +30,14 @@ struct arena {
 
 static arena *arenas;
 
-/* Where to allocate: one of `arenas`, kept although it may be empty. */
-static arena *current;
+/* Where to allocate, by size: of `arenas`. One is kept although it is empty. */
+static arena *current[SIZES];
+
+static int
+size_of(uint32_t kind)
+{
+    return kind >= GOP_SLOT_CONDITION;
+}
 
 static bool
 is_own(const arena *a)
@@ -39,8 +48,17 @@ is_own(const arena *a)
 static void
 drop_if_unused(arena *a)
 {
-    if (a->objects > 0 || a == current) {
+    if (a->objects > 0) {
         return;
+    }
+    for (int size = 0; size < SIZES; size++) {
+        const arena *other = current[!size];
+        if (a == current[size]) {
+            if (other == NULL || other == a || !is_own(other) || other->full[size]) {
+                return;
+            }
+            current[size] = NULL; /* the other will do for both */
+        }
     }
     arena **link = &arenas;
     while (*link != a) {
@@ -52,11 +70,11 @@ drop_if_unused(arena *a)
 }
 
 static void
-set_current(arena *a)
+set_current(int size, arena *a)
 {
-    arena *last = current;
-    current = a;
-    if (last != NULL) {
+    arena *last = current[size];
+    current[size] = a;
+    if (last != NULL && last != a) {
         drop_if_unused(last);
     }
 }
@@ -94,10 +112,10 @@ create_arena(const gop_engine *e)
 }
 
 static arena *
-find_reusable(void)
+find_room(int size)
 {
     for (arena *a = arenas; a != NULL; a = a->next) {
-        if (is_own(a) && a->reusable > 0) {
+        if (is_own(a) && !a->full[size]) {
             return a;
         }
     }
@@ -111,39 +129,40 @@ slot_create(slot *s, uint32_t kind, uint32_t value, uint32_t max)
     if (e == NULL) {
         return -1;
     }
-    if (current != NULL && !is_own(current)) {
-        set_current(NULL);
+    for (int i = 0; i < SIZES; i++) {
+        if (current[i] != NULL && !is_own(current[i])) {
+            set_current(i, NULL);
+        }
     }
-    int rc = -ENOSPC;
+    int size = size_of(kind);
     uint64_t offset = 0;
-    if (current != NULL) {
-        rc = e->gop_arena_alloc(&current->segment, kind, value, max, &offset);
-    }
-    if (rc == -ENOSPC) {
-        if (current != NULL) {
-            current->reusable = 0;
+    for (;;) {
+        arena *a = current[size];
+        if (a == NULL || a->full[size]) {
+            a = find_room(size);
+            if (a == NULL) {
+                a = create_arena(e);
+            }
+            if (a == NULL) {
+                return -1;
+            }
+            set_current(size, a);
         }
-        arena *next = find_reusable();
-        if (next == NULL) {
-            next = create_arena(e);
+        int rc = e->gop_arena_alloc(&a->segment, kind, value, max, &offset);
+        if (rc == 0) {
+            break;
         }
-        if (next == NULL) {
+        if (rc != -ENOSPC) {
+            raise_errno(rc, "slot in shared memory");
             return -1;
         }
-        set_current(next);
-        rc = e->gop_arena_alloc(&current->segment, kind, value, max, &offset);
+        a->full[size] = true;
     }
-    if (rc < 0) {
-        raise_errno(rc, "slot in shared memory");
-        return -1;
-    }
-    if (current->reusable > 0) {
-        current->reusable--;
-    }
-    current->objects++;
+    current[size]->objects++;
     *s = (slot){
-        .arena = current,
+        .arena = current[size],
         .offset = offset,
+        .size = size,
         .forks = __atomic_load_n(&engine_process.forks, __ATOMIC_RELAXED),
     };
     return 0;
@@ -205,7 +224,7 @@ slot_attach(slot *s, int fd, uint64_t offset, uint32_t kind)
         close(fd);
     }
     a->objects++;
-    *s = (slot){.arena = a, .offset = offset, .shared = true};
+    *s = (slot){.arena = a, .offset = offset, .size = size_of(kind), .shared = true};
     return 0;
 }
 
@@ -225,6 +244,12 @@ slot_memory(const slot *s)
     return (char *)s->arena->segment.window[0] + s->offset;
 }
 
+gop_segment *
+slot_segment(const slot *s)
+{
+    return &s->arena->segment;
+}
+
 void
 slot_release(slot *s)
 {
@@ -238,7 +263,7 @@ slot_release(slot *s)
     const gop_engine *e = engine_if_loaded();
     /* A slot that cannot be freed is left as one that others may know. */
     if (known_here_only && e != NULL && e->gop_arena_free(&a->segment, s->offset) == 0) {
-        a->reusable++;
+        a->full[s->size] = false;
     }
     a->objects--;
     drop_if_unused(a);

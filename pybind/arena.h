@@ -1,4 +1,4 @@
-/* Slots of shared memory for semaphores and events. */
+/* Slots of shared memory for semaphores, events and the like. */
 #ifndef GOPROCESSING_ARENA_H
 #define GOPROCESSING_ARENA_H
 
@@ -10,6 +10,7 @@ typedef struct arena arena;
 typedef struct slot {
     arena *arena;
     uint64_t offset;
+    int size;       /* 0 small, 1 large */
     uint64_t forks; /* engine_process.forks when it was allocated */
     bool shared;    /* its handle has left this process, or came from another */
 } slot;
@@ -27,6 +28,9 @@ PyObject *slot_handle(slot *s);
 
 /* The memory of the slot: valid until slot_release. */
 void *slot_memory(const slot *s);
+
+/* The segment of the slot, valid as long. */
+gop_segment *slot_segment(const slot *s);
 
 /* Gives the slot up. */
 void slot_release(slot *s);

@@ -27,11 +27,14 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* Order: the codec is what queues and connections use. */
+/* Order: an RLock is a semaphore; the codec is what queues and connections use. */
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, loader_exec},
     {Py_mod_exec, semaphore_exec},
+    {Py_mod_exec, rlock_exec},
     {Py_mod_exec, event_exec},
+    {Py_mod_exec, condition_exec},
+    {Py_mod_exec, barrier_exec},
     {Py_mod_exec, codec_exec},
     {Py_mod_exec, queue_exec},
     {Py_mod_exec, connection_exec},

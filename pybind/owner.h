@@ -2,6 +2,7 @@
 #ifndef GOPROCESSING_OWNER_H
 #define GOPROCESSING_OWNER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* pid << 32 | tid of this thread; 0 until it is first asked for. */
@@ -13,6 +14,20 @@ static inline uint64_t
 owner_self(void)
 {
     return __builtin_expect(owner_cached != 0, 1) ? owner_cached : owner_look_up();
+}
+
+/* Whether an owner is a thread of this process. */
+static inline bool
+owner_is_here(uint64_t owner)
+{
+    return owner >> 32 == owner_self() >> 32;
+}
+
+/* The thread's id, as the engine names a waiter. */
+static inline uint32_t
+owner_thread(void)
+{
+    return (uint32_t)owner_self();
 }
 
 /* For fork's child handler. The calling thread is the only one there. */

@@ -1,13 +1,25 @@
 /* The type Semaphore: also locks, and bounded semaphores, by its maximum. */
-#include "arena.h"
+#include "semaphore.h"
+
 #include "arguments.h"
 #include "owner.h"
 
-typedef struct {
-    PyObject_HEAD
-    gop_semaphore *shared; /* NULL until __init__ or _attach */
-    slot slot;
-} semaphore;
+PyTypeObject *semaphore_type;
+
+int
+semaphore_create(semaphore *self, uint32_t kind, uint32_t value, uint32_t max)
+{
+    if (self->shared != NULL) {
+        /* Another thread may be waiting on the slot. */
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
+        return -1;
+    }
+    if (slot_create(&self->slot, kind, value, max) < 0) {
+        return -1;
+    }
+    self->shared = slot_memory(&self->slot);
+    return 0;
+}
 
 static int
 semaphore_init(PyObject *op, PyObject *args, PyObject *kwargs)
@@ -26,16 +38,7 @@ semaphore_init(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_Format(PyExc_ValueError, "semaphore initial value must be from 0 to %ld", max);
         return -1;
     }
-    if (self->shared != NULL) {
-        /* Another thread may be waiting on the slot. */
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
-        return -1;
-    }
-    if (slot_create(&self->slot, GOP_SLOT_SEMAPHORE, (uint32_t)value, (uint32_t)max) < 0) {
-        return -1;
-    }
-    self->shared = slot_memory(&self->slot);
-    return 0;
+    return semaphore_create(self, GOP_SLOT_SEMAPHORE, (uint32_t)value, (uint32_t)max);
 }
 
 static void
@@ -47,27 +50,24 @@ semaphore_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
-static inline void
-note_owner(gop_semaphore *shared)
-{
-    __atomic_store_n(&shared->owner, owner_self(), __ATOMIC_RELAXED);
-}
-
 static int
 acquire_call(const gop_engine *e, void *arg, int how, int64_t deadline)
 {
-    return e->gop_semaphore_acquire(arg, how, deadline);
+    int rc = e->gop_semaphore_acquire(arg, how, deadline);
+    if (rc == 0) {
+        gop_semaphore_note(arg, owner_self());
+    }
+    return rc;
 }
 
-static PyObject *
-acquire_wait(semaphore *self, int64_t deadline)
+PyObject *
+semaphore_wait(semaphore *self, blocking_call call, int64_t deadline)
 {
     if (deadline == DEADLINE_NOW) {
         Py_RETURN_FALSE;
     }
-    int rc = engine_wait(acquire_call, self->shared, deadline);
+    int rc = engine_wait(call, self->shared, deadline);
     if (rc == 0) {
-        note_owner(self->shared);
         Py_RETURN_TRUE;
     }
     if (rc == -EAGAIN) {
@@ -99,10 +99,10 @@ semaphore_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObjec
         }
     }
     if (gop_semaphore_try(self->shared) == 0) {
-        note_owner(self->shared);
+        gop_semaphore_note(self->shared, owner_self());
         Py_RETURN_TRUE;
     }
-    return acquire_wait(self, deadline);
+    return semaphore_wait(self, acquire_call, deadline);
 }
 
 static PyObject *
@@ -113,14 +113,21 @@ semaphore_enter(PyObject *op, PyObject *Py_UNUSED(ignored))
         return raise_uninitialized(op);
     }
     if (gop_semaphore_try(self->shared) == 0) {
-        note_owner(self->shared);
+        gop_semaphore_note(self->shared, owner_self());
         Py_RETURN_TRUE;
     }
-    return acquire_wait(self, GOP_FOREVER);
+    return semaphore_wait(self, acquire_call, GOP_FOREVER);
 }
 
-static PyObject *
-release_finish(gop_semaphore *shared, int rc)
+bool
+semaphore_can_wake(const gop_semaphore *shared)
+{
+    uint32_t word = __atomic_load_n(&shared->word, __ATOMIC_RELAXED);
+    return !(word & GOP_SEM_WAITERS) || engine() != NULL;
+}
+
+PyObject *
+semaphore_released(gop_semaphore *shared, int rc)
 {
     if (rc > 0) {
         const gop_engine *e = engine();
@@ -150,16 +157,14 @@ semaphore_release(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (shared == NULL) {
         return raise_uninitialized(op);
     }
-    uint32_t word = __atomic_load_n(&shared->word, __ATOMIC_RELAXED);
-    if ((word & GOP_SEM_WAITERS) && engine() == NULL) {
-        /* Before anything is changed: without an engine nobody can be woken. */
+    if (!semaphore_can_wake(shared)) {
         return NULL;
     }
     int rc = gop_semaphore_post(shared);
     if (rc == 0) {
         Py_RETURN_NONE;
     }
-    return release_finish(shared, rc);
+    return semaphore_released(shared, rc);
 }
 
 static PyObject *
@@ -178,6 +183,32 @@ semaphore_get_value(PyObject *op, PyObject *Py_UNUSED(ignored))
         return raise_uninitialized(op);
     }
     return PyLong_FromUnsignedLong(gop_semaphore_value(self->shared));
+}
+
+PyDoc_STRVAR(is_mine_doc, "_is_mine($self, /)\n--\n\n"
+                          "Return whether the value is 0 since this thread acquired it.");
+
+static PyObject *
+semaphore_is_mine(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    semaphore *self = (semaphore *)op;
+    if (self->shared == NULL) {
+        return raise_uninitialized(op);
+    }
+    return PyBool_FromLong(gop_semaphore_owner(self->shared) == owner_self());
+}
+
+PyDoc_STRVAR(count_doc, "_count($self, /)\n--\n\n"
+                        "Return 1 if the value is 0 since a thread of this process acquired it.");
+
+static PyObject *
+semaphore_count(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    semaphore *self = (semaphore *)op;
+    if (self->shared == NULL) {
+        return raise_uninitialized(op);
+    }
+    return PyLong_FromLong(owner_is_here(gop_semaphore_owner(self->shared)));
 }
 
 PyDoc_STRVAR(locked_doc, "locked($self, /)\n--\n\n"
@@ -206,8 +237,8 @@ semaphore_handle(PyObject *op, PyObject *Py_UNUSED(ignored))
 PyDoc_STRVAR(attach_doc, "_attach($type, fd, offset, /)\n--\n\n"
                          "Make an object for an existing semaphore. It owns fd from then on.");
 
-static PyObject *
-semaphore_attach(PyObject *type, PyObject *args)
+PyObject *
+semaphore_attach(PyObject *type, PyObject *args, uint32_t kind)
 {
     int fd;
     unsigned long long offset;
@@ -218,12 +249,24 @@ semaphore_attach(PyObject *type, PyObject *args)
     if (self == NULL) {
         return NULL;
     }
-    if (slot_attach(&self->slot, fd, offset, GOP_SLOT_SEMAPHORE) < 0) {
+    if (slot_attach(&self->slot, fd, offset, kind) < 0) {
         Py_DECREF(self);
         return NULL;
     }
     self->shared = slot_memory(&self->slot);
     return (PyObject *)self;
+}
+
+static PyObject *
+attach(PyObject *type, PyObject *args)
+{
+    return semaphore_attach(type, args, GOP_SLOT_SEMAPHORE);
+}
+
+static PyObject *
+semaphore_semlock(PyObject *op, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(op);
 }
 
 static PyObject *
@@ -244,14 +287,18 @@ static PyMethodDef semaphore_methods[] = {
     {"__exit__", (PyCFunction)(void (*)(void))semaphore_exit, METH_FASTCALL, NULL},
     {"get_value", semaphore_get_value, METH_NOARGS, get_value_doc},
     {"locked", semaphore_locked, METH_NOARGS, locked_doc},
+    {"_get_value", semaphore_get_value, METH_NOARGS, get_value_doc},
     {"_is_zero", semaphore_locked, METH_NOARGS, locked_doc},
+    {"_is_mine", semaphore_is_mine, METH_NOARGS, is_mine_doc},
+    {"_count", semaphore_count, METH_NOARGS, count_doc},
     {"_handle", semaphore_handle, METH_NOARGS, handle_doc},
-    {"_attach", semaphore_attach, METH_VARARGS | METH_CLASS, attach_doc},
+    {"_attach", attach, METH_VARARGS | METH_CLASS, attach_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef semaphore_getset[] = {
-    {"_max", semaphore_max, NULL, "The largest value.", NULL},
+    {"maxvalue", semaphore_max, NULL, "The largest value.", NULL},
+    {"_semlock", semaphore_semlock, NULL, "The object itself.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -279,6 +326,6 @@ int
 semaphore_exec(PyObject *module)
 {
     PyTypeObject *type = module_add_type(module, &semaphore_spec, NULL);
-    Py_XDECREF(type);
+    Py_XSETREF(semaphore_type, type);
     return type == NULL ? -1 : 0;
 }

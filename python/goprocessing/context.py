@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .managers import SyncManager
     from .pool import Pool
     from .queues import JoinableQueue, Queue
-    from .synchronize import BoundedSemaphore, Event, Lock, Semaphore
+    from .synchronize import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
 
 __all__: tuple[str, ...] = ()
 
@@ -65,6 +65,29 @@ class BaseContext(context.BaseContext):
         from .synchronize import Lock
 
         return Lock(ctx=self.get_context())
+
+    def RLock(self) -> RLock:
+        """Returns a recursive lock object"""
+        from .synchronize import RLock
+
+        return RLock(ctx=self.get_context())
+
+    def Condition(self, lock: Any = None) -> Condition:
+        """Returns a condition object"""
+        from .synchronize import Condition
+
+        return Condition(lock, ctx=self.get_context())
+
+    def Barrier(
+        self,
+        parties: int,
+        action: Callable[[], object] | None = None,
+        timeout: float | None = None,
+    ) -> Barrier:
+        """Returns a barrier object"""
+        from .synchronize import Barrier
+
+        return Barrier(parties, action, timeout, ctx=self.get_context())
 
     def Semaphore(self, value: int = 1) -> Semaphore:
         """Returns a semaphore object"""

@@ -1,19 +1,21 @@
-"""Locks, semaphores and events between processes."""
+"""Locks, semaphores, events, conditions and barriers between processes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from multiprocessing import synchronize
 from multiprocessing.context import BaseContext
-from multiprocessing.synchronize import Barrier as Barrier
-from multiprocessing.synchronize import Condition as Condition
-from multiprocessing.synchronize import RLock as RLock
 from typing import TYPE_CHECKING, Any
 
 from . import _engine
 from .reduction import dup_shared_fd, receive_fd
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from .reduction import PickledFd
+
+    _Shared: TypeAlias = _engine.Semaphore | _engine.Event | _engine.Condition | _engine.Barrier
 
 __all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
@@ -23,41 +25,18 @@ if not TYPE_CHECKING:
         return getattr(synchronize, name)
 
 
-def _rebuild(
-    cls: type[_engine.Semaphore | _engine.Event], pickled: PickledFd, offset: int
-) -> _engine.Semaphore | _engine.Event:
-    return cls._attach(receive_fd(pickled), offset)
+def _rebuild(cls: type[_Shared], pickled: PickledFd, offset: int, *parts: Any) -> _Shared:
+    return cls._attach(receive_fd(pickled), offset, *parts)
 
 
-def _reduce(obj: _engine.Semaphore | _engine.Event) -> tuple[Any, ...]:
+def _reduce(obj: _Shared, *parts: Any) -> tuple[Any, ...]:
     fd, offset = obj._handle()
-    return _rebuild, (type(obj), dup_shared_fd(fd), offset), obj.__dict__ or None
+    return _rebuild, (type(obj), dup_shared_fd(fd), offset, *parts), obj.__dict__ or None
 
 
 class _Semaphore(_engine.Semaphore):
-    """What the standard library's `Condition` and reprs ask of a lock's `_semlock`."""
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _reduce(self)
-
-    @property
-    def _semlock(self) -> _Semaphore:
-        return self
-
-    @property
-    def maxvalue(self) -> int:
-        return self._max
-
-    def _get_value(self) -> int:
-        return self.get_value()
-
-    # Of a semaphore that any thread or process may release, "mine" can only
-    # mean that it is taken.
-    def _is_mine(self) -> bool:
-        return self._is_zero()
-
-    def _count(self) -> int:
-        return int(self._is_zero())
 
 
 class Semaphore(_Semaphore, synchronize.Semaphore):
@@ -66,18 +45,12 @@ class Semaphore(_Semaphore, synchronize.Semaphore):
     def __init__(self, value: int = 1, *, ctx: BaseContext | None = None) -> None:
         _engine.Semaphore.__init__(self, value)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}(value={self.get_value()})>"
-
 
 class BoundedSemaphore(Semaphore, synchronize.BoundedSemaphore):
     """A semaphore that must not be released above its first value"""
 
     def __init__(self, value: int = 1, *, ctx: BaseContext | None = None) -> None:
         _engine.Semaphore.__init__(self, value, value)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}(value={self.get_value()}, maxvalue={self._max})>"
 
 
 class Lock(_Semaphore, synchronize.Lock):
@@ -86,9 +59,15 @@ class Lock(_Semaphore, synchronize.Lock):
     def __init__(self, *, ctx: BaseContext | None = None) -> None:
         _engine.Semaphore.__init__(self, 1, 1)
 
-    def __repr__(self) -> str:
-        owner = "None" if self.get_value() else "unknown"
-        return f"<{type(self).__name__}(owner={owner})>"
+
+class RLock(_engine.RLock, synchronize.RLock):
+    """A lock that the thread which has it may acquire again"""
+
+    def __init__(self, *, ctx: BaseContext | None = None) -> None:
+        _engine.RLock.__init__(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reduce(self)
 
 
 class Event(_engine.Event, synchronize.Event):
@@ -103,3 +82,55 @@ class Event(_engine.Event, synchronize.Event):
     def __repr__(self) -> str:
         state = "set" if self.is_set() else "unset"
         return f"<{type(self).__qualname__} at {id(self):#x} {state}>"
+
+
+class _Count:
+    """A number where the standard library's `Condition` has a semaphore."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def get_value(self) -> int:
+        return self._value
+
+
+class Condition(_engine.Condition, synchronize.Condition):
+    """A condition variable, with a lock of its own if none is given"""
+
+    def __init__(self, lock: Any = None, *, ctx: BaseContext | None = None) -> None:
+        _engine.Condition.__init__(self, lock or RLock(ctx=ctx))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reduce(self, self._lock)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}({self._lock}, {self._waiting()})>"
+
+    @property
+    def _sleeping_count(self) -> _Count:
+        return _Count(self._waiting())
+
+    @property
+    def _woken_count(self) -> _Count:
+        return _Count(0)
+
+    @property
+    def _wait_semaphore(self) -> _Count:
+        return _Count(0)
+
+
+class Barrier(_engine.Barrier, synchronize.Barrier):
+    """A point where a number of parties wait for each other"""
+
+    def __init__(
+        self,
+        parties: int,
+        action: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        *,
+        ctx: BaseContext | None = None,
+    ) -> None:
+        _engine.Barrier.__init__(self, parties, action, timeout)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reduce(self, self._action, self._timeout)

@@ -1,4 +1,5 @@
-// Package arena keeps small objects, semaphores and events, many to a segment.
+// Package arena keeps small objects, semaphores, events and the like, many to a
+// segment.
 package arena
 
 import (
@@ -11,47 +12,70 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a slot holds.
+// What a slot holds. Semaphores, events and RLocks take SlotSize bytes, the
+// others, which keep a list of those who wait, LargeSize.
 const (
 	Free          = 0
 	KindSemaphore = 1
 	KindEvent     = 2
+	KindRLock     = 3
+	KindCondition = 4
+	KindBarrier   = 5
 )
 
 const (
-	// SlotSize is the size of an object: a cache line, so that neighbours
-	// do not slow each other down.
+	// SlotSize is a cache line, so that neighbours do not slow each other down.
 	SlotSize = 64
+	// LargeSize has room for the header of Waiters and thirty of them.
+	LargeSize = 1024
 
-	size      = 64 << 10
-	firstSlot = 1024
-	numSlots  = (size - firstSlot) / SlotSize
-	pageSize  = 4096
+	pageSize = 4096
 )
 
-// Slot is an object, or room for one.
+// The segment: its header and this package's in the first KiB, slots up to 64 KiB,
+// large slots up to 1 MiB, then blocks. Memory is allocated page by page as it is
+// needed; the file is sparse.
+var regions = [2]struct{ start, end, slot uint64 }{
+	{1024, 64 << 10, SlotSize},
+	{64 << 10, 1 << 20, LargeSize},
+}
+
+func regionOf(kind uint32) int {
+	if kind >= KindCondition {
+		return 1
+	}
+	return 0
+}
+
+// Slot is an object of SlotSize, or room for one. Larger objects begin like it.
 type Slot struct {
 	word atomic.Uint32 // see Semaphore and Event
 	kind uint32
-	max  uint32 // of a semaphore
+	max  uint32 // of a semaphore; a barrier's parties
 	spin uint32 // futex.Limit's budget, shared: a hint
 
-	// owner is for inspection: who acquired a semaphore last, as C callers say.
-	owner uint64
-	_     [40]byte
+	owner atomic.Uint64 // see Semaphore and RLock
+	depth atomic.Uint32 // of an RLock
+	_     [36]byte
 }
 
 // header stands behind the segment's. Only the process that made the arena
-// allocates in it, so that nothing here has to survive that process; lock is
-// for its threads.
+// allocates slots in it, so that nothing about them has to survive that process:
+// lock is for its threads. Blocks are allocated by every process.
+//
+// A process killed while it allocates a block has at worst taken it off the list,
+// and nobody will use it again: 4 KiB less until the arena goes.
 type header struct {
-	lock      futex.Mutex
-	allocated uint32 // bytes of the segment that have memory
-	_         [52]byte
-	used      [(numSlots + 63) / 64]uint64 // a bit for each slot
+	lock   futex.Mutex
+	block  uint64 // offset of the first free block, 0: none
+	blocks uint64 // how many the file has
+	slots  [len(regions)]struct {
+		allocated uint64     // up to this offset the region has memory
+		used      [16]uint64 // a bit for each slot
+	}
 }
 
-var _ [firstSlot - shm.HeaderSize - unsafe.Sizeof(header{})]byte
+var _ [1024 - shm.HeaderSize - unsafe.Sizeof(header{})]byte
 
 func headerOf(s *shm.Segment) *header {
 	return (*header)(unsafe.Add(s.Base(), shm.HeaderSize))
@@ -62,7 +86,9 @@ func Create(s *shm.Segment) error {
 	if err := s.Create("goprocessing-arena", shm.KindArena, pageSize); err != nil {
 		return err
 	}
-	headerOf(s).allocated = pageSize
+	h := headerOf(s)
+	h.slots[0].allocated = pageSize
+	h.slots[1].allocated = regions[1].start
 	return nil
 }
 
@@ -74,24 +100,26 @@ func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error)
 		return 0, err
 	}
 	defer h.lock.Unlock()
-	for i, word := range h.used {
-		n := i*64 + bits.TrailingZeros64(^word)
+	region, slots := regions[regionOf(kind)], &h.slots[regionOf(kind)]
+	for i, word := range slots.used {
 		if word == ^uint64(0) {
 			continue
 		}
-		if n >= numSlots {
+		n := i*64 + bits.TrailingZeros64(^word)
+		offset = region.start + uint64(n)*region.slot
+		if offset == region.end {
 			break
 		}
-		offset = firstSlot + uint64(n)*SlotSize
-		if end := uint32(offset) + SlotSize; end > h.allocated {
-			if err := s.Allocate(uint64(h.allocated), pageSize); err != nil {
+		if offset+region.slot > slots.allocated {
+			if err := s.Allocate(slots.allocated, pageSize); err != nil {
 				return 0, err
 			}
-			h.allocated += pageSize
+			slots.allocated += pageSize
 		}
-		h.used[i] |= 1 << (n % 64)
+		slots.used[i] |= 1 << (n % 64)
 		slot := At(s, offset)
-		slot.kind, slot.max, slot.spin, slot.owner = kind, limit, 0, 0
+		clear(unsafe.Slice((*byte)(unsafe.Pointer(slot)), region.slot))
+		slot.kind, slot.max = kind, limit
 		slot.word.Store(value)
 		return offset, nil
 	}
@@ -108,24 +136,36 @@ func Release(s *shm.Segment, offset uint64) error {
 	if err := Check(s, offset, Free); err != nil {
 		return err
 	}
-	n := (offset - firstSlot) / SlotSize
-	At(s, offset).kind = Free
-	h.used[n/64] &^= 1 << (n % 64)
+	slot := At(s, offset)
+	r := regionOf(slot.kind)
+	if r == 1 {
+		if err := h.freeBlocks(s, (*Waiters)(unsafe.Pointer(slot))); err != nil {
+			return err
+		}
+	}
+	n := (offset - regions[r].start) / regions[r].slot
+	slot.kind = Free
+	h.slots[r].used[n/64] &^= 1 << (n % 64)
 	return nil
 }
 
 // Check makes sure that there is an object of the given kind at offset, of any
 // kind if that is Free.
 func Check(s *shm.Segment, offset uint64, kind uint32) error {
-	if offset < firstSlot || offset%SlotSize != 0 || offset > size-SlotSize {
+	r := 0
+	if offset >= regions[1].start {
+		r = 1
+	}
+	region := regions[r]
+	if offset < region.start || offset >= region.end || offset%region.slot != 0 {
 		return shm.ErrBounds
 	}
-	p, err := s.At(offset, SlotSize)
+	p, err := s.At(offset, region.slot)
 	if err != nil {
 		return err
 	}
 	slot := (*Slot)(p)
-	if slot.kind == Free || kind != Free && slot.kind != kind {
+	if slot.kind == Free || regionOf(slot.kind) != r || kind != Free && slot.kind != kind {
 		return shm.ErrKind
 	}
 	return nil

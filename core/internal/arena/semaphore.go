@@ -20,6 +20,10 @@ const MaxValue = 1<<31 - 1
 //
 // Killed after it was woken, a sleeper leaves the value for the next to come,
 // and the other sleepers find it when they look (futex.Look).
+//
+// owner is who acquired last, as C callers say: pid<<32 | tid. They write it after
+// they acquired, and whoever releases clears it before. So while the value is 0
+// owner is a thread's own number only if that thread acquired last.
 type Semaphore Slot
 
 const semWaiters = 1 << 31
@@ -80,6 +84,7 @@ func (m *Semaphore) Release() error {
 		if v&MaxValue >= m.max {
 			return unix.EOVERFLOW
 		}
+		m.owner.Store(0)
 		if m.word.CompareAndSwap(v, v&MaxValue+1) {
 			if v&semWaiters != 0 {
 				m.Wake()

@@ -53,8 +53,9 @@ func SleepOn(word *uint32, val uint32, deadline int64) error {
 	}
 }
 
-// Wake wakes at most n sleepers on word.
-func Wake(word *uint32, n int) {
+// Wake wakes at most n sleepers on word and returns how many.
+func Wake(word *uint32, n int) int {
 	// Fails only for an address that is not mapped.
-	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), opWake, uintptr(n), 0, 0, 0)
+	woken, _, _ := unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), opWake, uintptr(n), 0, 0, 0)
+	return int(woken)
 }

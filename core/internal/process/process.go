@@ -3,8 +3,9 @@ package process
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +24,7 @@ var Self = self()
 
 func self() ID {
 	pid := unix.Getpid()
-	st, err := readStat(pid)
+	st, err := readStat(uint32(pid))
 	if err != nil {
 		return ID{PID: uint32(pid)}
 	}
@@ -33,10 +34,13 @@ func self() ID {
 // Alive reports whether the process still runs. One that is dead but not yet
 // waited for does not.
 func (id ID) Alive() bool {
+	if id == Self {
+		return true
+	}
 	if unix.Kill(int(id.PID), 0) == unix.ESRCH {
 		return false
 	}
-	st, err := readStat(int(id.PID))
+	st, err := readStat(id.PID)
 	if err != nil {
 		// No /proc, or one that hides the processes of others
 		// (proc(5), hidepid): kill has to do.
@@ -50,50 +54,83 @@ func (id ID) Alive() bool {
 	return !dead || st.threads > 1
 }
 
+// HasThread reports whether the process, unless it has died, still has the thread
+// tid. That costs much less than Alive.
+func (id ID) HasThread(tid uint32) bool {
+	return unix.Tgkill(int(id.PID), int(tid), 0) != unix.ESRCH
+}
+
 type stat struct {
 	state   byte
-	threads int
+	threads uint32
 	start   uint32
 }
 
-// readStat reads /proc/pid/stat (proc_pid_stat(5)).
-func readStat(pid int) (stat, error) {
-	text, err := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return stat{}, err
+var errStat = errors.New("malformed /proc/pid/stat")
+
+// readStat reads /proc/pid/stat (proc_pid_stat(5)). Sleepers call it from time to
+// time, so it leaves nothing on the heap; and os.ReadFile would start the runtime's
+// network poller, whose epoll descriptor the process must then never close: one
+// that closes all its descriptors, as daemons do, would be aborted.
+func readStat(pid uint32) (stat, error) {
+	var name [32]byte
+	path := append(name[:0], "/proc/"...)
+	path = strconv.AppendUint(path, uint64(pid), 10)
+	path = append(path, "/stat\x00"...)
+	dir := unix.AT_FDCWD
+	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(dir), uintptr(unsafe.Pointer(&path[0])),
+		unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
+	if errno != 0 {
+		return stat{}, errno
 	}
-	// The command name, in parentheses, may itself hold spaces and parentheses.
-	end := bytes.LastIndexByte(text, ')')
-	fields := bytes.Fields(text[end+1:])
-	const state, threads, start = 0, 17, 19 // fields 3, 20 and 22 of the line
-	if end < 0 || len(fields) <= start {
-		return stat{}, fmt.Errorf("process %d: malformed stat", pid)
+	defer unix.Close(int(fd))
+	var line [1024]byte
+	for {
+		n, err := unix.Read(int(fd), line[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return stat{}, err
+		}
+		return parseStat(line[:n])
 	}
-	n, err := strconv.Atoi(string(fields[threads]))
-	if err != nil {
-		return stat{}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	ticks, err := strconv.ParseUint(string(fields[start]), 10, 64)
-	if err != nil {
-		return stat{}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	return stat{state: fields[state][0], threads: n, start: uint32(ticks)}, nil
 }
 
-// readFile returns the content of a small file. os.ReadFile would start the
-// runtime's network poller, whose epoll descriptor the process must then never
-// close: one that closes all its descriptors, as daemons do, would be aborted.
-func readFile(path string) ([]byte, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	text := make([]byte, 4096)
-	for {
-		n, err := unix.Read(fd, text)
-		if err != unix.EINTR {
-			return text[:max(n, 0)], err
+func parseStat(line []byte) (st stat, err error) {
+	// The command name, in parentheses, may itself hold spaces and parentheses.
+	rest := line[bytes.LastIndexByte(line, ')')+1:]
+	const state, threads, start = 0, 17, 19 // fields 3, 20 and 22 of the line
+	for n := 0; n <= start; n++ {
+		rest = bytes.TrimLeft(rest, " ")
+		end := bytes.IndexByte(rest, ' ')
+		if end <= 0 {
+			return stat{}, errStat
+		}
+		field := rest[:end]
+		rest = rest[end:]
+		switch n {
+		case state:
+			st.state = field[0]
+		case threads:
+			st.threads, err = number(field)
+		case start:
+			st.start, err = number(field)
+		}
+		if err != nil {
+			return stat{}, err
 		}
 	}
+	return st, nil
+}
+
+// number returns a decimal number modulo 2^32.
+func number(digits []byte) (n uint32, err error) {
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0, errStat
+		}
+		n = 10*n + uint32(d-'0')
+	}
+	return n, nil
 }

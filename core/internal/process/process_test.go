@@ -17,13 +17,16 @@ func TestAlive(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	st, err := readStat(cmd.Process.Pid)
+	st, err := readStat(uint32(cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
 	child := ID{uint32(cmd.Process.Pid), st.start}
-	if !child.Alive() {
+	if !child.Alive() || !child.HasThread(child.PID) {
 		t.Error("a child that sleeps")
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = child.Alive() }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -37,7 +40,24 @@ func TestAlive(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Error("not killed")
 	}
-	if child.Alive() {
+	if child.Alive() || child.HasThread(child.PID) {
 		t.Error("a process that was waited for")
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const rest = " S 1 2 3 0 -1 4194304 5 0 6 0 7 8 9 10 20 0 "
+	for line, want := range map[string]stat{
+		"12 (sh)" + rest + "3 0 4294967298 11 12\n":          {'S', 3, 2},
+		"12 (a ) R 9 (b))" + rest + "1 0 77 11\n":            {'S', 1, 77},
+		"12 (sh) Z 1 2 3 0 -1 4 5 0 6 0 7 8 9 10 20 0 x 0 1": {},
+		"12 (sh) S 1 2 3\n":                                  {},
+		"12 (sh)":                                            {},
+		"":                                                   {},
+	} {
+		st, err := parseStat([]byte(line))
+		if st != want || (err == nil) != (want != stat{}) {
+			t.Errorf("%q: %v, %v", line, st, err)
+		}
 	}
 }

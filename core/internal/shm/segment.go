@@ -21,7 +21,7 @@ const (
 
 // Layout is the version of everything that is laid out in segments. Programs of
 // different layouts do not share objects.
-const Layout = 1
+const Layout = 2
 
 const magic = 0x676e697373656370 // "pcessing" in memory
 

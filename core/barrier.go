@@ -1,0 +1,118 @@
+package core
+
+import (
+	"context"
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/arena"
+	"golang.org/x/sys/unix"
+)
+
+// Barrier is where a number of parties wait for each other, again and again. A
+// party that gives up, or is killed, breaks it: all others get ErrBroken, until it
+// is reset.
+type Barrier struct {
+	s      *Segment
+	b      *arena.Barrier
+	offset uint64
+}
+
+// NewBarrier makes a barrier for a number of parties.
+func (a *Arena) NewBarrier(parties uint32) (*Barrier, error) {
+	offset, err := a.NewSlot(KindBarrier, 0, parties)
+	if err != nil {
+		return nil, err
+	}
+	b := BarrierOn(a.s, offset)
+	return &b, nil
+}
+
+// Barrier returns the barrier at offset.
+func (a *Arena) Barrier(offset uint64) (*Barrier, error) {
+	if err := a.CheckSlot(offset, KindBarrier); err != nil {
+		return nil, err
+	}
+	b := BarrierOn(a.s, offset)
+	return &b, nil
+}
+
+// BarrierOn returns the barrier at offset, which passed CheckSlot, in s, which
+// stays the caller's: for language bindings.
+func BarrierOn(s *Segment, offset uint64) Barrier {
+	return Barrier{s, (*arena.Barrier)(unsafe.Pointer(arena.At(s, offset))), offset}
+}
+
+// Offset tells where in its arena the barrier is.
+func (b *Barrier) Offset() uint64 { return b.offset }
+
+// Wait waits until all parties do, and returns a number that each of them gets
+// once: from 0 to Parties()-1, the last for the last to arrive. Errors: ErrBroken,
+// or the cause of ctx's end, which breaks the barrier.
+func (b *Barrier) Wait(ctx context.Context) (index int, err error) {
+	w, index, last, err := b.ArriveWithin(0, false, within(ctx))
+	if err != nil || last {
+		return index, err
+	}
+	for {
+		index, err = b.WaitWithin(w, within(ctx))
+		if err == nil || err == ErrBroken {
+			return index, err
+		}
+		cause := err
+		switch index, err = b.TimeOut(w); err {
+		case unix.EBUSY:
+			// A party with an action runs it. That ends the wait.
+			ctx = context.Background()
+		case ErrBroken:
+			return 0, cause
+		default:
+			return index, err
+		}
+	}
+}
+
+// Reset makes those who wait return ErrBroken, and the barrier new.
+func (b *Barrier) Reset() error { return b.ResetWithin(atOnce()) }
+
+// Abort breaks the barrier.
+func (b *Barrier) Abort() error { return b.AbortWithin(atOnce()) }
+
+// Broken reports whether the barrier is broken.
+func (b *Barrier) Broken() bool { return b.b.Broken() }
+
+// Parties returns how many have to wait.
+func (b *Barrier) Parties() int { return b.b.Parties() }
+
+// Waiting returns how many wait.
+func (b *Barrier) Waiting() (int, error) { return b.b.Waiting(b.s) }
+
+// ArriveWithin makes the calling thread a party, for language bindings, as soon as
+// no action runs. When last is false, WaitWithin is to follow. Otherwise the caller
+// is the last: it has passed, unless acts says that it will run an action now and
+// call Finish. tid is the thread's, if the caller keeps to one.
+func (b *Barrier) ArriveWithin(tid uint32, acts bool, l *Limit) (w *Waiter, index int, last bool, err error) {
+	return b.b.Arrive(b.s, tid, acts, l)
+}
+
+// WaitWithin waits for the others within the limit l. After other errors than
+// ErrBroken w waits on, until TimeOut or Withdraw.
+func (b *Barrier) WaitWithin(w *Waiter, l *Limit) (index int, err error) {
+	return b.b.Wait(b.s, w, l)
+}
+
+// Finish ends the action that w ran as the last to arrive.
+func (b *Barrier) Finish(w *Waiter, ok bool) error { return b.b.Finish(b.s, w, ok) }
+
+// TimeOut ends the wait of w and breaks the barrier: ErrBroken. If all have arrived
+// meanwhile it returns w's index, or unix.EBUSY if an action runs: then
+// WaitWithin is to be called again.
+func (b *Barrier) TimeOut(w *Waiter) (index int, err error) { return b.b.TimeOut(b.s, w) }
+
+// Withdraw ends the wait of w as if it had not arrived.
+func (b *Barrier) Withdraw(w *Waiter) error { return b.b.Withdraw(b.s, w) }
+
+// ResetWithin is Reset within the limit l, for language bindings.
+func (b *Barrier) ResetWithin(l *Limit) error { return b.b.Reset(b.s, l) }
+
+// AbortWithin is Abort within the limit l, for language bindings.
+func (b *Barrier) AbortWithin(l *Limit) error { return b.b.Abort(b.s, l) }

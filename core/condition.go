@@ -1,0 +1,101 @@
+package core
+
+import (
+	"context"
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/arena"
+)
+
+// Waiter is one who waits for a Condition or a Barrier, for language bindings.
+type Waiter = arena.Waiter
+
+// Condition is a condition variable. It goes with a lock, which those who wait and
+// those who notify hold.
+type Condition struct {
+	s      *Segment
+	c      *arena.Condition
+	offset uint64
+}
+
+// NewCondition makes a condition that nobody waits for.
+func (a *Arena) NewCondition() (*Condition, error) {
+	offset, err := a.NewSlot(KindCondition, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	c := ConditionOn(a.s, offset)
+	return &c, nil
+}
+
+// Condition returns the condition at offset.
+func (a *Arena) Condition(offset uint64) (*Condition, error) {
+	if err := a.CheckSlot(offset, KindCondition); err != nil {
+		return nil, err
+	}
+	c := ConditionOn(a.s, offset)
+	return &c, nil
+}
+
+// ConditionOn returns the condition at offset, which passed CheckSlot, in s, which
+// stays the caller's: for language bindings.
+func ConditionOn(s *Segment, offset uint64) Condition {
+	return Condition{s, (*arena.Condition)(unsafe.Pointer(arena.At(s, offset))), offset}
+}
+
+// Offset tells where in its arena the condition is.
+func (c *Condition) Offset() uint64 { return c.offset }
+
+// Wait releases lock, waits until it is notified, and takes the lock again, however
+// the wait ended. Error: the cause of ctx's end, or that there is no memory.
+func (c *Condition) Wait(ctx context.Context, lock *Lock) error {
+	w, err := c.EnterWithin(0, within(context.Background()))
+	if err != nil {
+		return err
+	}
+	if err := lock.Unlock(); err != nil {
+		_, _ = c.Leave(w, true)
+		return err
+	}
+	err = c.WaitWithin(w, within(ctx))
+	if err != nil {
+		notified, failed := c.Leave(w, false)
+		if failed == nil && notified {
+			err = nil
+		}
+		_ = lock.Lock(context.Background()) // has no end
+		return err
+	}
+	_ = lock.Lock(context.Background())
+	_, err = c.Leave(w, false)
+	return err
+}
+
+// Notify wakes n of those who wait, in the order in which they came, or all if
+// there are fewer, and returns how many it has woken.
+func (c *Condition) Notify(n int) (int, error) { return c.NotifyWithin(n, atOnce()) }
+
+// NotifyAll wakes all who wait.
+func (c *Condition) NotifyAll() (int, error) { return c.Notify(int(^uint(0) >> 1)) }
+
+// Waiting returns how many wait that were not notified.
+func (c *Condition) Waiting() (int, error) { return c.c.Waiting(c.s) }
+
+// EnterWithin makes the calling thread wait for a notification from now on, for
+// language bindings, which then release the lock, call WaitWithin, take the lock
+// again and call Leave. tid is the thread's, if the caller keeps to one.
+func (c *Condition) EnterWithin(tid uint32, l *Limit) (*Waiter, error) {
+	return c.c.Enter(c.s, tid, l)
+}
+
+// WaitWithin waits for the notification of w within the limit l.
+func (c *Condition) WaitWithin(w *Waiter, l *Limit) error { return c.c.Wait(c.s, w, l) }
+
+// Leave ends a wait and reports whether w was notified. If it was, but the wait
+// fails all the same, pass gives the notification to the next.
+func (c *Condition) Leave(w *Waiter, pass bool) (notified bool, err error) {
+	return c.c.Leave(c.s, w, pass)
+}
+
+// NotifyWithin is Notify within the limit l, for language bindings.
+func (c *Condition) NotifyWithin(n int, l *Limit) (int, error) { return c.c.Notify(c.s, n, l) }

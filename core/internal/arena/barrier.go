@@ -1,0 +1,327 @@
+package arena
+
+import (
+	"errors"
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"golang.org/x/sys/unix"
+)
+
+// Barrier is a large slot that holds a barrier. Its word:
+//
+//	bits 0..1   filling, acting (the last to arrive runs its action), or broken
+//	bit  2      the last round was complete
+//	bits 3..31  number of the round
+//
+// It changes under the mutex only. A waiter's until is its round, its ticket what
+// Wait returns. A round ends for all its parties at once, with the store that
+// advances the number: an entry without a verdict whose round is another gets what
+// bit 2 says, from whoever takes the mutex over if the one that ended the round
+// was killed. Since every waiter has its own verdict, the next round may begin
+// before the last one's waiters have run.
+//
+// Who waits looks (futex.Look) whether the others live, the one that acts
+// included, and breaks the barrier if not.
+type Barrier Waiters
+
+const (
+	filling  = 0
+	acting   = 1
+	unusable = 2
+	complete = 4
+	oneRound = 8
+)
+
+// ErrBroken: the barrier is broken, or was while the caller waited.
+var ErrBroken = errors.New("barrier broken")
+
+func (b *Barrier) table() *Waiters { return (*Waiters)(unsafe.Pointer(b)) }
+func (b *Barrier) futex() *uint32  { return (*uint32)(unsafe.Pointer(b)) }
+func (b *Barrier) phase() uint32   { return b.word.Load() & state }
+func (b *Barrier) round() uint64   { return uint64(b.word.Load() / oneRound) }
+
+func (b *Barrier) lock(s *shm.Segment, l *futex.Limit) error {
+	inherited, err := b.mutex.Lock(l)
+	if err != nil || !inherited {
+		return err
+	}
+	if err := b.settle(s); err != nil {
+		b.mutex.Unlock()
+		return err
+	}
+	return nil
+}
+
+// end ends the round.
+func (b *Barrier) end(s *shm.Segment, passed bool, next uint32) error {
+	w := b.word.Load()
+	next |= (w/oneRound + 1) * oneRound
+	if passed {
+		next |= complete
+	}
+	b.word.Store(next)
+	if w&state == acting {
+		futex.Wake(b.futex(), futex.All)
+	}
+	return b.settle(s)
+}
+
+// settle gives their verdicts to those whose round has ended.
+func (b *Barrier) settle(s *shm.Segment) error {
+	round, verdict := b.round(), uint32(broken)
+	if b.word.Load()&complete != 0 {
+		verdict = notified
+	}
+	return b.table().each(s, func(e *Waiter) bool {
+		if e.state() == waiting && e.until != round {
+			e.resolve(verdict)
+		}
+		return true
+	})
+}
+
+// check breaks the barrier if one of those who wait has died, and frees the
+// entries of the dead.
+func (b *Barrier) check(s *shm.Segment) error {
+	dead := false
+	err := b.table().each(s, func(e *Waiter) bool {
+		if was := e.state(); was != free && e.gone() {
+			dead = dead || was == waiting
+			e.word.Store(free)
+		}
+		return true
+	})
+	if err == nil && dead {
+		err = b.end(s, false, unusable)
+	}
+	return err
+}
+
+// look is check, for those who wait. What fails is tried at the next look.
+func (b *Barrier) look(s *shm.Segment) {
+	if b.lock(s, &futex.Limit{How: futex.NoWait}) == nil {
+		_ = b.check(s)
+		b.mutex.Unlock()
+	}
+}
+
+// Arrive makes the calling thread, tid, a party of the round, after the action of
+// the last round has ended. last tells that all have arrived; then, if acts says
+// that there is an action, the caller runs it and calls Finish, and else the round
+// is complete: index is the caller's, and e nil. Otherwise the caller calls Wait.
+func (b *Barrier) Arrive(s *shm.Segment, tid uint32, acts bool, l *futex.Limit) (e *Waiter, index int, last bool, err error) {
+	for {
+		if err := b.lock(s, l); err != nil {
+			return nil, 0, false, err
+		}
+		if b.phase() != acting {
+			break
+		}
+		word := b.word.Load()
+		b.mutex.Unlock()
+		if _, err := futex.Await(l, b.futex(), &b.spin, actionWait{s, b, word}); err != nil {
+			return nil, 0, false, err
+		}
+	}
+	defer b.mutex.Unlock()
+	e, index, last, err = b.arrive(s, tid, acts)
+	return e, index, last, err
+}
+
+func (b *Barrier) arrive(s *shm.Segment, tid uint32, acts bool) (e *Waiter, index int, last bool, err error) {
+	if b.phase() == unusable {
+		return nil, 0, false, ErrBroken
+	}
+	index, err = b.table().waiting(s)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	last = index+1 >= int(b.parties)
+	if last && !acts {
+		return nil, index, true, b.end(s, true, filling)
+	}
+	round := b.round()
+	e, err = b.table().enter(s, tid, uint64(index), round, func() error { return b.check(s) })
+	if err != nil {
+		return nil, 0, false, err
+	}
+	if b.round() != round {
+		// One of the others was found to be dead.
+		e.word.Store(free)
+		return nil, 0, false, ErrBroken
+	}
+	if last {
+		b.word.Store(b.word.Load() | acting)
+	}
+	return e, index, last, nil
+}
+
+// actionWait is a futex.Condition: the action that ran when the barrier's word was
+// seen has ended.
+type actionWait struct {
+	s    *shm.Segment
+	b    *Barrier
+	seen uint32
+}
+
+func (w actionWait) Flag() (bits uint32, ready bool) {
+	return w.seen, w.b.word.Load() != w.seen
+}
+
+func (w actionWait) Try(slept bool) bool {
+	if slept && w.b.word.Load() == w.seen && w.b.table().mayLook() {
+		w.b.look(w.s)
+	}
+	return w.b.word.Load() != w.seen
+}
+
+// Finish ends the action of e, the last to arrive. ok: it succeeded, and the round
+// is complete unless the barrier was reset or aborted meanwhile. Otherwise the
+// barrier breaks.
+func (b *Barrier) Finish(s *shm.Segment, e *Waiter, ok bool) error {
+	if !e.mine() {
+		return errStale
+	}
+	if err := b.lock(s, &futex.Limit{How: futex.NoWait}); err != nil {
+		return err
+	}
+	defer b.mutex.Unlock()
+	if e.state() == waiting {
+		next := uint32(filling)
+		if !ok {
+			next = unusable
+		}
+		if err := b.end(s, ok, next); err != nil {
+			return err
+		}
+	}
+	_, err := e.take()
+	return err
+}
+
+// take frees an entry with a verdict and returns that, and the index.
+func (e *Waiter) take() (index int, err error) {
+	index = int(e.ticket)
+	if e.state() == broken {
+		err = ErrBroken
+	}
+	e.word.Store(free)
+	return index, err
+}
+
+// Wait waits, as l allows, until the round of e ends, and returns the index of e in
+// it or ErrBroken. After another error e still waits.
+func (b *Barrier) Wait(s *shm.Segment, e *Waiter, l *futex.Limit) (index int, err error) {
+	if !e.mine() {
+		return 0, errStale
+	}
+	w := barrierWait{s, b, e}
+	if !w.Try(false) {
+		if _, err := futex.Await(l, e.futex(), &b.spin, w); err != nil {
+			return 0, err
+		}
+	}
+	return e.take()
+}
+
+// barrierWait is a futex.Condition.
+type barrierWait struct {
+	s *shm.Segment
+	b *Barrier
+	e *Waiter
+}
+
+func (w barrierWait) Flag() (bits uint32, ready bool) { return w.e.flag() }
+
+func (w barrierWait) Try(slept bool) bool {
+	if w.e.state() != waiting {
+		return true
+	}
+	if slept && w.b.table().mayLook() {
+		w.b.look(w.s)
+		return w.e.state() != waiting
+	}
+	return false
+}
+
+// TimeOut ends the wait of e because it has lasted too long, which breaks the
+// barrier: ErrBroken. If the round has ended meanwhile it returns what Wait would
+// have; and unix.EBUSY if all have arrived and the action runs, so that e has to
+// wait for its end.
+func (b *Barrier) TimeOut(s *shm.Segment, e *Waiter) (index int, err error) {
+	if !e.mine() {
+		return 0, errStale
+	}
+	if err := b.lock(s, &futex.Limit{How: futex.NoWait}); err != nil {
+		return 0, err
+	}
+	defer b.mutex.Unlock()
+	if e.state() == waiting {
+		if b.phase() == acting {
+			return 0, unix.EBUSY
+		}
+		if err := b.end(s, false, unusable); err != nil {
+			return 0, err
+		}
+	}
+	return e.take()
+}
+
+// Withdraw ends the wait of e as if it had not arrived.
+//
+// Killed in between, e is one of the dead who break the barrier.
+func (b *Barrier) Withdraw(s *shm.Segment, e *Waiter) error {
+	if !e.mine() {
+		return errStale
+	}
+	if err := b.lock(s, &futex.Limit{How: futex.NoWait}); err != nil {
+		return err
+	}
+	defer b.mutex.Unlock()
+	var err error
+	if e.state() == waiting && b.phase() == filling {
+		err = b.table().each(s, func(other *Waiter) bool {
+			if other.state() == waiting && other.ticket > e.ticket {
+				other.ticket--
+			}
+			return true
+		})
+	}
+	e.word.Store(free)
+	return err
+}
+
+// Reset breaks the round for those who wait, and begins another.
+func (b *Barrier) Reset(s *shm.Segment, l *futex.Limit) error {
+	if err := b.lock(s, l); err != nil {
+		return err
+	}
+	defer b.mutex.Unlock()
+	return b.end(s, false, filling)
+}
+
+// Abort breaks the barrier.
+func (b *Barrier) Abort(s *shm.Segment, l *futex.Limit) error {
+	if err := b.lock(s, l); err != nil {
+		return err
+	}
+	defer b.mutex.Unlock()
+	return b.end(s, false, unusable)
+}
+
+// Broken reports whether the barrier is broken.
+func (b *Barrier) Broken() bool { return b.phase() == unusable }
+
+// Parties returns how many make a round complete.
+func (b *Barrier) Parties() int { return int(b.parties) }
+
+// Waiting returns how many have arrived and wait.
+func (b *Barrier) Waiting(s *shm.Segment) (int, error) {
+	if err := b.lock(s, &futex.Limit{How: futex.NoWait}); err != nil {
+		return 0, err
+	}
+	defer b.mutex.Unlock()
+	return b.table().waiting(s)
+}

@@ -1,0 +1,32 @@
+/* Semaphores, and RLock, which is one with an owner. */
+#ifndef GOPROCESSING_SEMAPHORE_H
+#define GOPROCESSING_SEMAPHORE_H
+
+#include "arena.h"
+
+typedef struct {
+    PyObject_HEAD
+    gop_semaphore *shared; /* NULL until __init__ or _attach */
+    slot slot;
+} semaphore;
+
+extern PyTypeObject *semaphore_type;
+
+/* What __init__ does: makes the slot. 0, or -1 with an exception set. */
+int semaphore_create(semaphore *self, uint32_t kind, uint32_t value, uint32_t max);
+
+/* What _attach(fd, offset) does. */
+PyObject *semaphore_attach(PyObject *type, PyObject *args, uint32_t kind);
+
+/* Waits with an engine function that takes self->shared: True, or False at the
+ * deadline, or NULL. */
+PyObject *semaphore_wait(semaphore *self, blocking_call call, int64_t deadline);
+
+/* To be asked before a release changes anything: without an engine nobody can be
+ * woken. If false, an exception is set. */
+bool semaphore_can_wake(const gop_semaphore *shared);
+
+/* Finishes a release that returned rc. */
+PyObject *semaphore_released(gop_semaphore *shared, int rc);
+
+#endif
