@@ -43,6 +43,20 @@ func TestHow(t *testing.T) {
 	}
 }
 
+// A signal may come too early to interrupt the sleep.
+func TestInterruptibleSleepEnds(t *testing.T) {
+	var w Word
+	var spin uint32
+	l := &Limit{How: Sleep, Deadline: Forever, Interruptible: true}
+	start := Now()
+	if _, err := AwaitWord(&w, l, &spin, never); err != unix.EINTR {
+		t.Errorf("got %v", err)
+	}
+	if d := Now() - start; d < Look {
+		t.Errorf("after %v", time.Duration(d))
+	}
+}
+
 func TestCancel(t *testing.T) {
 	why := errors.New("why")
 	ctx, cancel := context.WithCancelCause(t.Context())
