@@ -138,7 +138,7 @@ func (c *Condition) Notify(s *shm.Segment, n int, l *futex.Limit) (int, error) {
 func (c *Condition) notify(s *shm.Segment, n int, until uint64) (count int, err error) {
 	if n >= int(c.high) {
 		err = c.table().each(s, func(e *Waiter) bool {
-			if e.state() == waiting && e.ticket <= until && e.notify(c.tickets) {
+			if e.state() == waiting && e.ticket <= until && e.notify(until) {
 				count++
 			}
 			return true
@@ -155,7 +155,7 @@ func (c *Condition) notify(s *shm.Segment, n int, until uint64) (count int, err 
 		}); err != nil || first == nil {
 			return count, err
 		}
-		if first.notify(c.tickets) {
+		if first.notify(until) {
 			count++
 		}
 	}
