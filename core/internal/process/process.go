@@ -86,12 +86,12 @@ func readStat(pid uint32) (stat, error) {
 	defer unix.Close(int(fd))
 	var line [1024]byte
 	for {
-		n, err := unix.Read(int(fd), line[:])
-		if err == unix.EINTR {
+		n, _, errno := unix.Syscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&line[0])), uintptr(len(line)))
+		if errno == unix.EINTR {
 			continue
 		}
-		if err != nil {
-			return stat{}, err
+		if errno != 0 {
+			return stat{}, errno
 		}
 		return parseStat(line[:n])
 	}
