@@ -200,8 +200,16 @@ int gop_conn_send(gop_conn *c, gop_bytes data, uint64_t len, int how, int64_t de
  * is, nothing left and the last holder of the other end is gone. */
 int gop_conn_recv(gop_conn *c, void *buf, uint64_t cap, uint64_t *len, int how, int64_t deadline);
 
-/* [engine] 0 when a message or the end of file can be received. */
+/* [engine] 0 when a message, a handle or the end of file can be received. */
 int gop_conn_poll(gop_conn *c, int how, int64_t deadline);
+
+/* [engine] Receives a descriptor that the other end sent with one byte other than
+ * 0xff (SCM_RIGHTS, unix(7)). -EPIPE: end of file. -EBADMSG: the byte came without
+ * a descriptor, or this process can have no more. */
+int gop_conn_recv_handle(gop_conn *c, int32_t *handle, int how, int64_t deadline);
+
+/* [engine] To be called after sending such a byte. -EPIPE as gop_conn_send. */
+int gop_conn_sent_handle(gop_conn *c);
 
 /* ---- small objects: slots of an arena ---- */
 
@@ -508,6 +516,7 @@ void gop_engine_abandon(void);
     X(gop_queue_create) X(gop_queue_put) X(gop_queue_get) X(gop_queue_task_done)           \
     X(gop_queue_join)                                                                      \
     X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
+    X(gop_conn_recv_handle) X(gop_conn_sent_handle)                                        \
     X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)            \
     X(gop_semaphore_acquire) X(gop_semaphore_wake)                                         \
     X(gop_event_wait) X(gop_event_wake)                                                    \

@@ -144,6 +144,17 @@ func gop_conn_poll(c *C.gop_conn, how C.int, deadline C.int64_t) C.int {
 	return result(conn(c).PollWithin(&l))
 }
 
+//export gop_conn_recv_handle
+func gop_conn_recv_handle(c *C.gop_conn, handle *C.int32_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	fd, err := conn(c).RecvHandleWithin(&l)
+	*handle = C.int32_t(fd)
+	return result(err)
+}
+
+//export gop_conn_sent_handle
+func gop_conn_sent_handle(c *C.gop_conn) C.int { return result(conn(c).SentHandle()) }
+
 //export gop_arena_create
 func gop_arena_create(s *C.gop_segment) C.int { return result(core.CreateArena(segment(s))) }
 

@@ -38,19 +38,22 @@ const pipeBytes = 1 << 20
 //
 // For that, a byte, the bell, is in the receiver's socket as long as messages
 // wait, and only then: between calls the socket is as readable as the end it
-// belongs to. Doorbell.Rung tells whether it is there. It is changed, and the
-// byte written or read, under Doorbell.Lock:
+// belongs to. If Doorbell.Rung is set, it is there. Rung is changed, and bells
+// are written and read, under Doorbell.Lock:
 //
-//	the sender, after it put a message, rings:     if a message waits and the
-//	    bell is not rung, it writes the byte and sets Rung
-//	the receiver, after it took one, silences:     if no message waits and the
-//	    bell is rung, it clears Rung, looks again, and reads the byte
+//	the sender, after it put a message, rings:     if a message waits and Rung
+//	    is clear, it writes the byte and sets Rung
+//	the receiver, after it took one, silences:     if no message waits and Rung
+//	    is set, it clears Rung, looks again, and reads the byte
 //
 // Either may save itself the lock: the sender if Rung is set, because a receiver
 // that clears it looks for messages afterwards; the receiver if Rung is clear and
 // the lock free, because a sender looks for messages after it took the lock.
-// Whoever takes the lock over from a killed process sets Rung by what is in the
-// socket.
+//
+// Rung is set after the byte was written and cleared before it is read. So when
+// a process is killed in between, or there are handles (see SentHandle), more
+// bells than one may be in the socket, but never fewer than Rung says; and whoever
+// silences reads as many as there are.
 //
 // A bell costs two system calls, so it is spared when a receiver attends, that
 // is, spins with a buffer at hand: Doorbell.Attending is the buffer's size plus
@@ -272,7 +275,7 @@ func (c *Conn) tell(alone bool, n int) error {
 		return nil
 	}
 	if d.Rung.Load() == 0 {
-		return c.ring(d)
+		return c.ring(d, false)
 	}
 	// Nothing else would tell that the other end is gone.
 	if socket.HungUp(c.sock) {
@@ -281,16 +284,21 @@ func (c *Conn) tell(alone bool, n int) error {
 	return nil
 }
 
-func (c *Conn) ring(d *stream.Doorbell) error {
+// ring rings if a message waits and the bell is not rung; or, if anew, although
+// it is.
+func (c *Conn) ring(d *stream.Doorbell, anew bool) error {
 	inherited, err := d.Lock.Lock(&Limit{How: NoWait})
 	if err != nil {
 		return err
 	}
 	defer d.Lock.Unlock()
-	if inherited {
-		d.Rung.Store(truth(socket.Unsent(c.sock)))
+	if inherited && d.Rung.Load() == 0 && socket.Unsent(c.sock) {
+		// There may be a bell, which a receiver that waits for this lock
+		// will only look for if Rung is set.
+		d.Rung.Store(1)
+		anew = true
 	}
-	if c.out().Len() == 0 || d.Rung.Load() == 1 {
+	if rung := d.Rung.Load() == 1; rung && !anew || !rung && c.out().Len() == 0 {
 		return nil
 	}
 	switch err := socket.Ring(c.sock); err {
@@ -300,8 +308,8 @@ func (c *Conn) ring(d *stream.Doorbell) error {
 	case unix.EPIPE:
 		return err
 	default:
-		// No memory for the byte, say. The message is sent all the same, and
-		// the next one rings again.
+		// No memory for the byte, say, or no room beside handles. The
+		// message is sent all the same, and the next one rings again.
 		return nil
 	}
 }
@@ -319,25 +327,29 @@ func (c *Conn) silence() {
 		return // the futex is gone, and so is this mapping
 	}
 	defer d.Lock.Unlock()
-	if inherited {
-		d.Rung.Store(truth(socket.Unread(c.sock)))
+	if inherited || d.Rung.Load() == 1 {
+		c.settle()
 	}
-	if d.Rung.Load() == 0 {
-		return
-	}
-	d.Rung.Store(0)
-	if t.Len() > 0 {
-		d.Rung.Store(1)
-		return
-	}
-	socket.Unring(c.sock)
 }
 
-func truth(b bool) uint32 {
-	if b {
-		return 1
+// settle makes Rung and the next bells in the socket agree with what waits. The
+// caller has Doorbell.Lock.
+func (c *Conn) settle() {
+	t := c.in()
+	rung := &t.Doorbell.Rung
+	switch socket.Peek(c.sock) {
+	case socket.Nothing:
+		rung.Store(0)
+	case socket.Bell:
+		rung.Store(0)
+		if t.Len() > 0 {
+			rung.Store(1)
+			return
+		}
+		socket.TakeBells(c.sock)
+	case socket.Foreign:
+		// Bells behind it can wait: the socket is readable anyway.
 	}
-	return 0
 }
 
 // RecvWithin receives a message into buf and returns its length, within the limit
@@ -373,7 +385,8 @@ func (c *Conn) check(mode uint32) error {
 	return nil
 }
 
-// PollWithin waits, within the limit l, until a message or io.EOF can be received.
+// PollWithin waits, within the limit l, until a message, a handle or io.EOF can be
+// received.
 func (c *Conn) PollWithin(l *Limit) error {
 	if err := c.check(Readable); err != nil {
 		return err
@@ -386,7 +399,8 @@ func (c *Conn) PollWithin(l *Limit) error {
 
 // await waits until a message waits, which somebody else may take first. It
 // returns io.EOF when none ever will. attending, if not 0, says that the caller
-// will take the message: see Doorbell.Attending.
+// will take the message: see Doorbell.Attending. Otherwise the caller polls, and a
+// handle will do.
 func (c *Conn) await(l *Limit, attending uint64) error {
 	t := c.in()
 	ready := func() bool { return t.Len() > 0 }
@@ -412,6 +426,9 @@ func (c *Conn) await(l *Limit, attending uint64) error {
 		}
 		if err != nil {
 			return err
+		}
+		if readable && attending == 0 && socket.Peek(c.sock) == socket.Foreign {
+			return nil
 		}
 		if gone {
 			return io.EOF

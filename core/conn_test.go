@@ -56,7 +56,7 @@ func startWithConn(t testing.TB, name string, c *Conn) interface{ Kill() error }
 }
 
 // readable reports whether poll(2) finds c's socket readable.
-func readable(t testing.TB, c *Conn) bool {
+func readable(t failer, c *Conn) bool {
 	t.Helper()
 	fds := []unix.PollFd{{Fd: c.sock, Events: unix.POLLIN}}
 	for {

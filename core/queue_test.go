@@ -437,6 +437,9 @@ func TestNoGarbage(t *testing.T) {
 		if _, err := b.RecvWithin(buf, &l); Errno(err) != unix.ETIMEDOUT {
 			t.Error("receive")
 		}
+		if _, err := b.RecvHandleWithin(&l); Errno(err) != unix.ETIMEDOUT || b.SentHandle() != nil {
+			t.Error("handle")
+		}
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
 	}

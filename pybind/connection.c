@@ -129,6 +129,15 @@ call_poll(const gop_engine *e, void *arg, int how, int64_t deadline)
     return conn->sock < 0 ? -EBADF : e->gop_conn_poll(conn, how, deadline);
 }
 
+int
+connection_block(connection_object *self, blocking_call call, void *arg, int64_t deadline)
+{
+    uint64_t use = enter(self);
+    int rc = engine_block(call, arg, deadline);
+    leave(self, use);
+    return rc;
+}
+
 /* ---- messages ---- */
 
 PyObject *
@@ -237,9 +246,7 @@ connection_poll(connection_object *self, PyObject *const *args, Py_ssize_t nargs
     {
         return NULL;
     }
-    uint64_t use = enter(self);
-    int rc = engine_block(call_poll, &self->conn, deadline);
-    leave(self, use);
+    int rc = connection_block(self, call_poll, &self->conn, deadline);
     switch (rc) {
     case 0:
         Py_RETURN_TRUE;
@@ -401,6 +408,8 @@ static PyMethodDef connection_methods[] = {
     {"recv_bytes_into", (PyCFunction)(void (*)(void))connection_recv_bytes_into,
      METH_FASTCALL | METH_KEYWORDS, connection_recv_bytes_into_doc},
     {"poll", (PyCFunction)(void (*)(void))connection_poll, METH_FASTCALL | METH_KEYWORDS, poll_doc},
+    {"_recv_handle", (PyCFunction)connection_recv_handle, METH_NOARGS, connection_recv_handle_doc},
+    {"_sent_handle", (PyCFunction)connection_sent_handle, METH_NOARGS, connection_sent_handle_doc},
     {"fileno", (PyCFunction)connection_fileno, METH_NOARGS, fileno_doc},
     {"close", (PyCFunction)connection_close_method, METH_NOARGS, close_doc},
     {"__enter__", (PyCFunction)connection_enter_method, METH_NOARGS, NULL},

@@ -32,6 +32,9 @@ int connection_check_writable(connection_object *self); /* and open */
 /* Closes the connection, as close() does. */
 void connection_close(connection_object *self);
 
+/* engine_block with an arg that leads to self->conn, which stays meanwhile. */
+int connection_block(connection_object *self, blocking_call call, void *arg, int64_t deadline);
+
 /* Sends one message. Returns None or NULL. */
 PyObject *connection_write(connection_object *self, const void *data, Py_ssize_t len);
 
@@ -50,7 +53,13 @@ PyObject *connection_recv_bytes(connection_object *self, PyObject *const *args, 
 PyObject *connection_recv_bytes_into(connection_object *self, PyObject *const *args,
                                      Py_ssize_t nargs, PyObject *kwnames);
 
-/* Imports what the functions above need. 0, or -1 with an exception set. */
+/* connection_handle.c */
+extern const char connection_recv_handle_doc[];
+extern const char connection_sent_handle_doc[];
+PyObject *connection_recv_handle(connection_object *self, PyObject *ignored);
+PyObject *connection_sent_handle(connection_object *self, PyObject *ignored);
+
+/* Imports what connection_bytes.c needs. 0, or -1 with an exception set. */
 int connection_bytes_exec(void);
 
 /* pipe.c: adds pipe() to the module. 0, or -1 with an exception set. */

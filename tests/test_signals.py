@@ -25,6 +25,8 @@ CALLS = [
     "recv_bytes",
     "send",
     "poll",
+    "recv_handle",
+    "wait for a connection",
     "acquire",
     "acquire with timeout",
     "acquire semaphore",

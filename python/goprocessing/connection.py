@@ -7,14 +7,19 @@ import os
 from multiprocessing import connection
 from multiprocessing.connection import Client as Client
 from multiprocessing.connection import Listener as Listener
-from multiprocessing.connection import wait as wait
+from multiprocessing.connection import wait as _wait
 from typing import TYPE_CHECKING, Any
 
 from . import _engine
 from .reduction import dup_fd, receive_fd
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable
+
     from .reduction import PickledFd
+
+    _Waitable = connection._ConnectionBase[Any, Any] | socket.socket | int
 
 __all__ = ["Client", "Listener", "Pipe", "wait"]
 
@@ -56,3 +61,18 @@ class Connection(_engine.Connection, connection.Connection):
 def Pipe(duplex: bool = True) -> tuple[Connection, Connection]:
     """Returns two connected connections; unless duplex, the first only receives"""
     return _engine.pipe(Connection, duplex)
+
+
+def wait(object_list: Iterable[_Waitable], timeout: float | None = None) -> list[_Waitable]:
+    """Returns those of the objects that are readable, waiting for the first of them"""
+    objects = list(object_list)
+    # A message can wait although the kernel does not say so: see core/handle.go.
+    waiting = [
+        obj
+        for obj in objects
+        if isinstance(obj, _engine.Connection) and not obj.closed and obj.readable and obj.poll()
+    ]
+    if not waiting:
+        return _wait(objects, timeout)
+    ready = {id(obj) for obj in [*waiting, *_wait(objects, 0)]}
+    return [obj for obj in objects if id(obj) in ready]

@@ -1,4 +1,4 @@
-"""Pickling by file descriptor.
+"""Pickling by file descriptor, and sending descriptors.
 
 While a process is being spawned its descriptors are inherited; at any other
 time the standard library's resource sharer hands them out, so that queues,
@@ -12,15 +12,19 @@ from multiprocessing import context, reduction
 from multiprocessing.reduction import DupFd as DupFd
 from multiprocessing.reduction import ForkingPickler as ForkingPickler
 from multiprocessing.reduction import dump as dump
-from multiprocessing.reduction import recv_handle as recv_handle
+from multiprocessing.reduction import recv_handle as _recv_handle
 from multiprocessing.reduction import recvfds as recvfds
 from multiprocessing.reduction import register as register
-from multiprocessing.reduction import send_handle as send_handle
+from multiprocessing.reduction import send_handle as _send_handle
 from multiprocessing.reduction import sendfds as sendfds
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from . import _engine
+
 if TYPE_CHECKING:
     from multiprocessing import popen_forkserver, popen_spawn_posix, resource_sharer
+
+    from _typeshed import HasFileno
 
     PickledFd: TypeAlias = (
         popen_forkserver._DupFd | popen_spawn_posix._DupFd | resource_sharer.DupFd
@@ -41,6 +45,27 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         return getattr(reduction, name)
+
+
+def send_handle(conn: HasFileno, handle: int, destination_pid: object) -> None:
+    """Sends a descriptor over a connection, between its messages"""
+    _send_handle(conn, handle, destination_pid)
+    if isinstance(conn, _engine.Connection):
+        conn._sent_handle()
+
+
+def recv_handle(conn: HasFileno) -> int:
+    """Receives a descriptor that the other end of a connection sent"""
+    if isinstance(conn, _engine.Connection):
+        return conn._recv_handle()
+    return _recv_handle(conn)
+
+
+class AbstractReducer(reduction.AbstractReducer):
+    """Abstract base class for a replacement of this module"""
+
+    send_handle = send_handle
+    recv_handle = recv_handle
 
 
 def dup_fd(fd: int) -> PickledFd:

@@ -8,6 +8,8 @@ import sys
 import threading
 
 from goprocessing import Event, JoinableQueue, Lock, Pipe, Queue, Semaphore
+from goprocessing.connection import wait
+from goprocessing.reduction import recv_handle, send_handle
 
 
 def calls():
@@ -29,6 +31,8 @@ def calls():
         "recv_bytes": (ours.recv_bytes, lambda: theirs.send("released")),
         "send": (lambda: writer.send("second"), reader.recv_bytes),
         "poll": (lambda: ours.poll(None), lambda: theirs.send("released")),
+        "recv_handle": (lambda: recv_handle(ours), lambda: send_handle(theirs, 0, None)),
+        "wait for a connection": (lambda: wait([ours]), lambda: theirs.send("released")),
         "acquire": (lock.acquire, lock.release),
         "acquire with timeout": (lambda: lock.acquire(timeout=1000), lock.release),
         "acquire semaphore": (semaphore.acquire, semaphore.release),

@@ -4,6 +4,7 @@ package socket
 import (
 	"context"
 	"fmt"
+	"io"
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
@@ -21,36 +22,99 @@ func HungUp(fd int32) bool {
 	}
 }
 
-// Ring writes one byte for the other end to read.
+// bell is the byte that rings. Descriptors come with a byte, too: the standard
+// library's sendfds sends their number, of which the kernel takes no more than
+// SCM_MAX_FD, 253 (unix(7)).
+const bell = 0xff
+
+// Ring writes the bell for the other end to read. Errors: unix.EPIPE;
+// unix.EAGAIN, when the socket is full, of descriptors.
 func Ring(fd int32) error {
-	_, err := unix.SendmsgN(int(fd), []byte{0}, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	switch err {
-	case nil, unix.EAGAIN: // full of the program's own bytes: readable anyway
-		return nil
-	case unix.ECONNRESET:
+	_, err := unix.SendmsgN(int(fd), []byte{bell}, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	if err == unix.ECONNRESET {
 		return unix.EPIPE
+	}
+	return err
+}
+
+// Next is what is to be read next.
+type Next int
+
+const (
+	Nothing Next = iota // or the end of file
+	Bell
+	Foreign // what the program wrote: a descriptor, most likely
+)
+
+// Peek tells what is to be read next, and leaves it there. The kernel hands out
+// no descriptor to one who reads without room for it.
+func Peek(fd int32) Next {
+	b, n := read(fd, unix.MSG_PEEK)
+	switch {
+	case n == 0:
+		return Nothing
+	case b == bell:
+		return Bell
 	default:
-		return err
+		return Foreign
 	}
 }
 
-// Unring reads one byte that the other end wrote, if there is one.
-func Unring(fd int32) {
-	var b byte
+// TakeBells reads bells up to what else there is.
+func TakeBells(fd int32) {
+	for Peek(fd) == Bell {
+		read(fd, 0)
+	}
+}
+
+// read reads a byte if there is one.
+func read(fd int32, flags uintptr) (b byte, n int) {
 	for {
 		// unix.Recvfrom allocates an address. What there is to say about
 		// errors, the next receiver will hear.
-		_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_DONTWAIT, 0, 0)
-		if errno != unix.EINTR {
-			return
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, flags|unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return b, int(n)
+		case unix.EINTR:
+		default:
+			return 0, 0
 		}
 	}
 }
 
-// Unread reports whether bytes are in the socket to be read.
-func Unread(fd int32) bool {
-	n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ)
-	return err == nil && n > 0
+// rights is room for a control message with one descriptor.
+type rights struct {
+	header unix.Cmsghdr
+	fd     int32
+	_      int32
+}
+
+// ReadHandle reads one byte, and the first of the descriptors that come with it;
+// the kernel closes the others. Errors: unix.EAGAIN; io.EOF; unix.EBADMSG, when
+// the byte came alone and is no bell. handle is -1 without an error after a bell.
+func ReadHandle(fd int32) (handle int, err error) {
+	var b byte
+	var control rights
+	iov := unix.Iovec{Base: &b, Len: 1}
+	msg := unix.Msghdr{Iov: &iov, Iovlen: 1, Control: (*byte)(unsafe.Pointer(&control))}
+	msg.SetControllen(unix.CmsgLen(int(unsafe.Sizeof(control.fd))))
+	// unix.Recvmsg allocates an address.
+	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT)
+	switch {
+	case errno == unix.EINTR:
+		return -1, unix.EAGAIN
+	case errno == unix.ECONNRESET || errno == 0 && n == 0:
+		return -1, io.EOF
+	case errno != 0:
+		return -1, errno
+	case msg.Controllen > 0 && control.header.Level == unix.SOL_SOCKET && control.header.Type == unix.SCM_RIGHTS:
+		return int(control.fd), nil
+	case b == bell:
+		return -1, nil
+	default:
+		return -1, unix.EBADMSG
+	}
 }
 
 // Unsent reports whether bytes written here were not yet read at the other end.
