@@ -11,11 +11,7 @@ from . import _engine
 from .reduction import dup_shared_fd, receive_fd
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from .reduction import PickledFd
-
-    _Shared: TypeAlias = _engine.Semaphore | _engine.Event | _engine.Condition | _engine.Barrier
 
 __all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
@@ -25,21 +21,31 @@ if not TYPE_CHECKING:
         return getattr(synchronize, name)
 
 
-def _rebuild(cls: type[_Shared], pickled: PickledFd, offset: int, *parts: Any) -> _Shared:
+def _rebuild(cls: Any, pickled: PickledFd, offset: int, *parts: Any) -> Any:
     return cls._attach(receive_fd(pickled), offset, *parts)
 
 
-def _reduce(obj: _Shared, *parts: Any) -> tuple[Any, ...]:
-    fd, offset = obj._handle()
-    return _rebuild, (type(obj), dup_shared_fd(fd), offset, *parts), obj.__dict__ or None
+class _InSlot:
+    """What is in a slot of shared memory, and pickled by its place there."""
+
+    def __reduce__(self: Any) -> tuple[Any, ...]:
+        fd, offset = self._handle()
+        args = (type(self), dup_shared_fd(fd), offset, *self._parts())
+        return _rebuild, args, self.__getstate__()
+
+    def _parts(self) -> tuple[Any, ...]:
+        """What `_attach` takes besides."""
+        return ()
+
+    # The attributes that a subclass added.
+    def __getstate__(self) -> Any:
+        return self.__dict__.copy()
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(state)
 
 
-class _Semaphore(_engine.Semaphore):
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reduce(self)
-
-
-class Semaphore(_Semaphore, synchronize.Semaphore):
+class Semaphore(_engine.Semaphore, _InSlot, synchronize.Semaphore):
     """A counter that `acquire` takes from, waiting while it is 0, and `release` adds to"""
 
     def __init__(self, value: int = 1, *, ctx: BaseContext | None = None) -> None:
@@ -53,31 +59,25 @@ class BoundedSemaphore(Semaphore, synchronize.BoundedSemaphore):
         _engine.Semaphore.__init__(self, value, value)
 
 
-class Lock(_Semaphore, synchronize.Lock):
+class Lock(_engine.Semaphore, _InSlot, synchronize.Lock):
     """A non-recursive lock, which any thread of any process may release"""
 
     def __init__(self, *, ctx: BaseContext | None = None) -> None:
         _engine.Semaphore.__init__(self, 1, 1)
 
 
-class RLock(_engine.RLock, synchronize.RLock):
+class RLock(_engine.RLock, _InSlot, synchronize.RLock):
     """A lock that the thread which has it may acquire again"""
 
     def __init__(self, *, ctx: BaseContext | None = None) -> None:
         _engine.RLock.__init__(self)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reduce(self)
 
-
-class Event(_engine.Event, synchronize.Event):
+class Event(_engine.Event, _InSlot, synchronize.Event):
     """A flag to wait for"""
 
     def __init__(self, *, ctx: BaseContext | None = None) -> None:
         _engine.Event.__init__(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reduce(self)
 
     def __repr__(self) -> str:
         state = "set" if self.is_set() else "unset"
@@ -94,14 +94,14 @@ class _Count:
         return self._value
 
 
-class Condition(_engine.Condition, synchronize.Condition):
+class Condition(_engine.Condition, _InSlot, synchronize.Condition):
     """A condition variable, with a lock of its own if none is given"""
 
     def __init__(self, lock: Any = None, *, ctx: BaseContext | None = None) -> None:
         _engine.Condition.__init__(self, lock or RLock(ctx=ctx))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reduce(self, self._lock)
+    def _parts(self) -> tuple[Any, ...]:
+        return (self._lock,)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self._lock}, {self._waiting()})>"
@@ -119,7 +119,7 @@ class Condition(_engine.Condition, synchronize.Condition):
         return _Count(0)
 
 
-class Barrier(_engine.Barrier, synchronize.Barrier):
+class Barrier(_engine.Barrier, _InSlot, synchronize.Barrier):
     """A point where a number of parties wait for each other"""
 
     def __init__(
@@ -132,5 +132,5 @@ class Barrier(_engine.Barrier, synchronize.Barrier):
     ) -> None:
         _engine.Barrier.__init__(self, parties, action, timeout)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reduce(self, self._action, self._timeout)
+    def _parts(self) -> tuple[Any, ...]:
+        return self._action, self._timeout
