@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from multiprocessing import connection
 from multiprocessing.connection import Client as Client
@@ -11,7 +10,7 @@ from multiprocessing.connection import wait as _wait
 from typing import TYPE_CHECKING, Any
 
 from . import _engine
-from .reduction import dup_fd, receive_fd
+from .reduction import dup_fds, receive_fds
 
 if TYPE_CHECKING:
     import socket
@@ -30,16 +29,15 @@ if not TYPE_CHECKING:
 
 
 def _rebuild(
-    cls: type[_engine.Connection], memory: PickledFd, sock: PickledFd, side: int, modes: int
+    cls: type[_engine.Connection], pickled: PickledFd, side: int, modes: int
 ) -> _engine.Connection:
-    with contextlib.ExitStack() as undo:
-        fds = []
-        for pickled in memory, sock:
-            fds.append(receive_fd(pickled))
-            undo.callback(os.close, fds[-1])
-        rebuilt = cls._attach(fds[0], fds[1], side, modes)
-        undo.pop_all()
-    return rebuilt
+    memory, sock = receive_fds(pickled)
+    try:
+        return cls._attach(memory, sock, side, modes)
+    except BaseException:
+        os.close(memory)
+        os.close(sock)
+        raise
 
 
 class Connection(_engine.Connection, connection.Connection):
@@ -47,11 +45,8 @@ class Connection(_engine.Connection, connection.Connection):
 
     def __reduce__(self) -> tuple[Any, ...]:
         memory, sock, side, modes = self._descriptors()
-        return (
-            _rebuild,
-            (type(self), dup_fd(memory), dup_fd(sock), side, modes),
-            self.__dict__ or None,
-        )
+        pickled = dup_fds(memory, sock)
+        return _rebuild, (type(self), pickled, side, modes), self.__dict__ or None
 
     # What the standard library's __del__ calls. Bound here, because modules may
     # be empty by then.

@@ -1,14 +1,28 @@
 """Pickling by file descriptor, and sending descriptors.
 
-While a process is being spawned its descriptors are inherited; at any other
-time the standard library's resource sharer hands them out, so that queues,
-pipes and locks reach processes that already run.
+While a process is being spawned its descriptors are inherited. At any other
+time the standard library's resource sharer, a thread of the process that
+pickles, hands them out, so that queues, pipes and locks reach processes that
+already run. As with the standard library's connections:
+
+- What was pickled can be unpickled once, by a process with the same authkey,
+  such as any of the same program, as long as the process that pickled it lives;
+  then it is independent of that one, and can be pickled again. Otherwise there
+  is an UnpicklingError.
+- What is never unpickled costs the process that pickled it duplicates of the
+  object's descriptors as long as it lives; here only one of each, however often
+  the object was pickled.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from multiprocessing import context, reduction
+import pickle
+import socket
+import threading
+from multiprocessing import context, reduction, resource_sharer
 from multiprocessing.reduction import DupFd as DupFd
 from multiprocessing.reduction import ForkingPickler as ForkingPickler
 from multiprocessing.reduction import dump as dump
@@ -17,18 +31,12 @@ from multiprocessing.reduction import recvfds as recvfds
 from multiprocessing.reduction import register as register
 from multiprocessing.reduction import send_handle as _send_handle
 from multiprocessing.reduction import sendfds as sendfds
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from . import _engine
 
 if TYPE_CHECKING:
-    from multiprocessing import popen_forkserver, popen_spawn_posix, resource_sharer
-
     from _typeshed import HasFileno
-
-    PickledFd: TypeAlias = (
-        popen_forkserver._DupFd | popen_spawn_posix._DupFd | resource_sharer.DupFd
-    )
 
 __all__ = [
     "DupFd",
@@ -40,6 +48,8 @@ __all__ = [
     "send_handle",
     "sendfds",
 ]
+
+_sharer: Any = resource_sharer._resource_sharer  # type: ignore[attr-defined]
 
 if not TYPE_CHECKING:
 
@@ -68,9 +78,111 @@ class AbstractReducer(reduction.AbstractReducer):
     recv_handle = recv_handle
 
 
+class PickledFd(Protocol):
+    """A picklable stand-in for the descriptors of an object."""
+
+    def detach(self) -> list[int]: ...
+
+
+class _Inherited:
+    """Stands for descriptors that a process is spawned with."""
+
+    def __init__(self, stand_ins: list[Any]) -> None:
+        self._stand_ins = stand_ins
+
+    def detach(self) -> list[int]:
+        return [stand_in.detach() for stand_in in self._stand_ins]
+
+
+class _Duplicates:
+    """What the resource sharer hands out, duplicated once for all stand-ins under way."""
+
+    # By inodes: one at least of an object's descriptors is of a file of its own.
+    _in_use: ClassVar[dict[tuple[tuple[int, int], ...], _Duplicates]] = {}
+    _lock: ClassVar = threading.Lock()
+
+    def __init__(self, key: tuple[tuple[int, int], ...], fds: tuple[int, ...]) -> None:
+        self._key = key
+        self._stand_ins = 0
+        with contextlib.ExitStack() as undo:
+            self._fds = []
+            for fd in fds:
+                self._fds.append(os.dup(fd))
+                undo.callback(os.close, self._fds[-1])
+            undo.pop_all()
+
+    @classmethod
+    def register(cls, fds: tuple[int, ...]) -> Any:
+        """Registers a stand-in; returns by what the resource sharer knows it."""
+        key = tuple((file.st_dev, file.st_ino) for file in map(os.fstat, fds))
+        with cls._lock:
+            duplicates = cls._in_use.get(key)
+            if duplicates is None:
+                duplicates = cls._in_use[key] = cls(key, fds)
+            duplicates._stand_ins += 1
+        try:
+            return _sharer.register(duplicates._send, duplicates._release)
+        except BaseException:
+            duplicates._release()
+            raise
+
+    def _send(self, conn: HasFileno, destination_pid: int) -> None:
+        with _socket_of(conn) as sock:
+            socket.send_fds(sock, [b"\0"], self._fds)
+
+    def _release(self) -> None:
+        with self._lock:
+            self._stand_ins -= 1
+            if self._stand_ins:
+                return
+            del self._in_use[self._key]
+        for fd in self._fds:
+            os.close(fd)
+
+
+os.register_at_fork(after_in_child=_Duplicates._lock._at_fork_reinit)  # type: ignore[attr-defined]
+
+
+class _Shared:
+    """Stands for descriptors that the resource sharer hands out."""
+
+    def __init__(self, fds: tuple[int, ...]) -> None:
+        self._count = len(fds)
+        self._id = _Duplicates.register(fds)
+
+    def detach(self) -> list[int]:
+        try:
+            with _sharer.get_connection(self._id) as conn, _socket_of(conn) as sock:
+                byte, fds, _, _ = socket.recv_fds(sock, 1, self._count)
+            if not byte:
+                raise EOFError
+        except (FileNotFoundError, ConnectionError, EOFError) as error:
+            # No EOFError or OSError, which would mean the end to whoever receives.
+            raise pickle.UnpicklingError(
+                "the process that pickled this object is gone, or it was unpickled before"
+            ) from error
+        if len(fds) < self._count:
+            for fd in fds:
+                os.close(fd)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return fds
+
+
+def _socket_of(conn: HasFileno) -> socket.socket:
+    return socket.fromfd(conn.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def dup_fds(*fds: int) -> PickledFd:
+    """A picklable stand-in for the descriptors of an object."""
+    popen: Any = context.get_spawning_popen()
+    if popen is None:
+        return _Shared(fds)
+    return _Inherited([popen.DupFd(popen.duplicate_for_child(fd)) for fd in fds])
+
+
 def dup_fd(fd: int) -> PickledFd:
-    """A picklable stand-in for fd."""
-    return reduction.DupFd(fd)
+    """A picklable stand-in for the only descriptor of an object."""
+    return dup_fds(fd)
 
 
 def dup_shared_fd(fd: int) -> PickledFd:
@@ -81,14 +193,20 @@ def dup_shared_fd(fd: int) -> PickledFd:
     """
     popen: Any = context.get_spawning_popen()
     if popen is None or fd not in popen._fds:
-        return reduction.DupFd(fd)
-    stand_in: PickledFd = popen.DupFd(popen._fds.index(fd) if popen.method == "forkserver" else fd)
-    return stand_in
+        return dup_fds(fd)
+    return _Inherited([popen.DupFd(popen._fds.index(fd) if popen.method == "forkserver" else fd)])
+
+
+def receive_fds(pickled: PickledFd) -> list[int]:
+    """The descriptors that a stand-in stands for, close-on-exec. To be called once."""
+    fds = pickled.detach()
+    # Neither those that a spawned process inherited are, nor those from a socket.
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    return fds
 
 
 def receive_fd(pickled: PickledFd) -> int:
-    """The descriptor that a stand-in stands for, close-on-exec. To be called once."""
-    fd = pickled.detach()
-    # A spawned process inherited it, so it is not.
-    os.set_inheritable(fd, False)
+    """The only descriptor that a stand-in stands for. To be called once."""
+    (fd,) = receive_fds(pickled)
     return fd
