@@ -1,8 +1,8 @@
 """python -m tests.cpython: CPython's own tests over this package, beside the standard library.
 
 Whatever passes with the standard library has to pass over this package, but for what
-tests/cpython/exceptions.txt lists. What does not is run once more, alone, and is flaky
-if it passes then.
+tests/cpython/exceptions.txt lists. What does not is run again, alone, and is flaky if it
+passes then.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def select(
 
 
 async def run(options: argparse.Namespace, folder: Path) -> Verdict:
-    verdict = Verdict(Exceptions.load())
+    verdict = Verdict(Exceptions.load(options.by))
     report = Report(verdict.exceptions)
     names = ("stdlib", "ours", *proof.BROKEN)
     environments = {name: Environment.make(name, options.by, folder) for name in names}
@@ -123,9 +123,10 @@ async def run(options: argparse.Namespace, folder: Path) -> Verdict:
         verdict.comparisons = await measurement.compare(classes, done)
     report.tables(verdict.comparisons)
 
-    for cls, worse in verdict.unexcused():
-        report.say(f"Again, alone: {cls.suite}/{cls}, {', '.join(worse)}", "dim")
-        verdict.repetitions += await measurement.repeat(cls, worse)
+    for comparison, worse in verdict.unexcused():
+        cls = comparison.cls
+        report.say(f"Again, alone: {cls.suite}/{cls}: {', '.join(worse)}", "dim")
+        verdict.repetitions += await measurement.repeat(comparison, worse)
     report.verdict(verdict)
     return verdict
 

@@ -147,9 +147,9 @@ class Report:
             word = "FLAKY " if repetition.flaky else "FAILED"
             self.wrong(
                 f"{word} {repetition.cls.full_name(repetition.test)}: {repetition.first.outcome};"
-                f" again, alone: {repetition.ours.outcome}, standard library"
-                f" {repetition.stdlib.outcome}",
-                (repetition.first if repetition.flaky else repetition.ours).text,
+                f" again, alone: {', '.join(again.outcome for again in repetition.ours)}; standard"
+                f" library: {', '.join(again.outcome for again in repetition.stdlib)}",
+                repetition.first.text,
             )
         claims = [text for text, holds in verdict.claims if not holds]
         if claims:

@@ -13,7 +13,7 @@ import goprocessing
 
 from .exceptions import Exceptions
 from .measurement import Repetition
-from .results import Comparison, Result, ShippedClass
+from .results import Comparison, Result
 
 __all__ = ["Verdict"]
 
@@ -43,13 +43,13 @@ class Verdict:
                 if reason := self.exceptions.reason(comparison.cls, test):
                     yield comparison.cls.full_name(test), reason
 
-    def unexcused(self) -> Iterable[tuple[ShippedClass, dict[str, Result]]]:
-        """What fails and may not, by class."""
+    def unexcused(self) -> Iterable[tuple[Comparison, dict[str, Result]]]:
+        """What fails and may not, of each class."""
         for comparison in self.comparisons:
             cls, worse = comparison.cls, comparison.worse()
             worse = {test: worse[test] for test in worse if not self.exceptions.reason(cls, test)}
             if worse:
-                yield cls, worse
+                yield comparison, worse
 
     def uncompared(self) -> Iterable[tuple[str, Result]]:
         """What fails where the standard library was not measured."""
@@ -97,8 +97,8 @@ class Verdict:
                         "test": repetition.cls.full_name(repetition.test),
                         "flaky": repetition.flaky,
                         "first": dataclasses.asdict(repetition.first),
-                        "stdlib": dataclasses.asdict(repetition.stdlib),
-                        "ours": dataclasses.asdict(repetition.ours),
+                        "stdlib": [dataclasses.asdict(again) for again in repetition.stdlib],
+                        "ours": [dataclasses.asdict(again) for again in repetition.ours],
                     }
                     for repetition in self.repetitions
                 ],
