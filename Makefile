@@ -95,6 +95,13 @@ bench: .venvs/pythons ## Measure against the standard library
 	$(title) 'python -m tests.bench'
 	@.venvs/$(first)/bin/python -m tests.bench $(BENCH_ARGS)
 
+.PHONY: programs
+programs: .venvs/pythons ## Run other packages' tests, plain and with goprocessing (an hour; NAMES='name...')
+	@$(MAKE) .venvs/$(first)/installed
+	$(title) 'python -m tests.programs'
+	@rm -rf build
+	@.venvs/$(first)/bin/python -m tests.programs $(NAMES)
+
 .PHONY: lint
 lint: lint-python lint-c lint-go ## Run the linters and type checkers
 

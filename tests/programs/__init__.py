@@ -1,0 +1,1 @@
+"""Packages that were written for the standard library, run on goprocessing: `make programs`."""
