@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import importlib
 import multiprocessing.connection
 import os
 import select
@@ -378,6 +379,16 @@ def echo_what_comes(connection: Any) -> None:
 
 def test_is_a_standard_connection(pipe: Any) -> None:
     assert isinstance(pipe[0], multiprocessing.connection.Connection)
+
+
+def test_of_a_descriptor_of_the_program(module: Any) -> None:
+    connection = importlib.import_module(f"{module.__name__}.connection")
+    ends = [connection.Connection(end.detach()) for end in socket.socketpair()]
+    with ends[0], ends[1]:
+        ends[0].send("over the program's own socket")
+        assert ends[1].recv() == "over the program's own socket"
+    with pytest.raises(ValueError):
+        connection.Connection(-1)
 
 
 def test_nothing_is_inherited_by_exec(pipe: Any) -> None:

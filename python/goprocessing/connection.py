@@ -41,7 +41,10 @@ def _rebuild(
 
 
 class Connection(_engine.Connection, connection.Connection):
-    """One end of a pipe"""
+    """One end of a pipe; made of a descriptor of the program's own, a connection over that"""
+
+    def __new__(cls, handle: int, readable: bool = True, writable: bool = True) -> Any:
+        return connection.Connection(handle, readable, writable)
 
     def __reduce__(self) -> tuple[Any, ...]:
         memory, sock, side, modes = self._descriptors()
