@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import goprocessing
 import pytest
 from goprocessing import _engine
 
 from .conftest import descriptors
 from .forks import descend, exit_code, fork, use_engine
+from .waiting import eventually
 
 # More than one arena holds.
 MANY = 3000
@@ -49,13 +52,69 @@ def test_ten_thousand_locks_take_few_descriptors() -> None:
     assert len(descriptors()) - before <= 1
 
 
-def test_semaphores_and_events_share_an_arena() -> None:
-    a, b = _engine.Semaphore(), _engine.Event()
-    assert slot(a)[0] == slot(b)[0]
-    assert slot(a)[1] != slot(b)[1]
+def test_five_thousand_conditions_take_few_descriptors() -> None:
+    before = len(descriptors())
+    conditions = [make_condition() for _ in range(5000)]
+    assert len(descriptors()) - before <= 10
+    assert len({slot(condition) for condition in conditions}) == 5000
+    conditions.clear()
+    assert len(descriptors()) - before <= 1
 
 
-@pytest.mark.parametrize("make", [_engine.Semaphore, _engine.Event])
+def test_all_kinds_share_an_arena() -> None:
+    slots = {slot(make()) for make in MAKERS}
+    assert len(slots) == len(MAKERS)
+    assert len({inode for inode, _ in slots}) == 1
+
+
+def test_full_of_one_kind_there_is_room_for_others() -> None:
+    before = len(descriptors())
+    for make in _engine.Semaphore, make_condition:
+        kept = [make() for _ in range(MANY)]
+        few = [_engine.Semaphore(), make_condition()]
+        assert len({slot(obj) for obj in kept + few}) == MANY + 2
+        del kept, few
+    assert len(descriptors()) - before <= 1
+
+
+def wait_in_vain(condition: Any) -> None:
+    with condition:
+        condition.wait(0.5)
+
+
+def test_room_for_waiters_is_given_back() -> None:
+    """What a condition took for its waiters, the next that needs it gets."""
+
+    def gather() -> int:
+        condition = goprocessing.Condition()
+        threads = [threading.Thread(target=wait_in_vain, args=(condition,)) for _ in range(200)]
+        with condition:
+            for thread in threads:
+                thread.start()
+        eventually(lambda: condition._waiting() == 200)
+        with condition:
+            condition.notify_all()
+        for thread in threads:
+            thread.join()
+        return segments()
+
+    first = gather()
+    for _ in range(5):
+        assert gather() <= first
+
+
+def make_condition() -> Any:
+    return _engine.Condition(None)
+
+
+def make_barrier() -> Any:
+    return _engine.Barrier(2)
+
+
+MAKERS = [_engine.Semaphore, _engine.Event, _engine.RLock, make_condition, make_barrier]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("lives", [1, 50])
 def test_slots_of_the_dropped_are_used_again(make: Callable[[], Any], lives: int) -> None:
     kept = [make() for _ in range(lives)]
@@ -206,6 +265,7 @@ def test_attach_takes_no_other_memory() -> None:
     for cls, good, bad in [
         (_engine.Semaphore, fd, [0, 7, offset + 1, kind, 1 << 40, 2**63, 2**64 - 1]),
         (_engine.Event, fd, [0, offset, kind + 64 * 1024]),
+        (_engine.RLock, fd, [0, offset, kind]),
         (_engine.Semaphore, q._fileno(), [offset]),
     ]:
         for wrong in bad:
@@ -213,6 +273,17 @@ def test_attach_takes_no_other_memory() -> None:
             with pytest.raises(OSError):
                 cls._attach(copy, wrong)
             os.close(copy)
+    rlock, condition = _engine.RLock(), make_condition()
+    large = condition._handle()[1]
+    with pytest.raises(OSError):
+        _engine.Semaphore._attach(fd, rlock._handle()[1])
+    for wrong in 0, offset, large + 64, large + 1024, large + 1, 1 << 20, 2**63:
+        with pytest.raises(OSError):
+            _engine.Condition._attach(fd, wrong, None)
+        with pytest.raises(OSError):
+            _engine.Barrier._attach(fd, wrong, None, None)
+    with pytest.raises(OSError):
+        _engine.Barrier._attach(fd, large, None, None)
     with open("/dev/null") as null, pytest.raises(OSError):
         _engine.Semaphore._attach(null.fileno(), offset)
     with pytest.raises(OSError, match="Bad file descriptor"):

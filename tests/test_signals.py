@@ -33,6 +33,11 @@ CALLS = [
     "with",
     "wait",
     "wait with timeout",
+    "acquire rlock",
+    "wait for condition",
+    "wait for condition with timeout",
+    "wait at barrier",
+    "wait at barrier with timeout",
 ]
 
 

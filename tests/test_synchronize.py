@@ -204,7 +204,6 @@ def test_set_wakes_all(ctx: Any, start: Any) -> None:
 
 
 def test_reprs(ctx: Any) -> None:
-    assert repr(ctx.Lock()) == "<Lock(owner=None)>"
     assert repr(ctx.Semaphore(3)) == "<Semaphore(value=3)>"
     assert repr(ctx.BoundedSemaphore(3)) == "<BoundedSemaphore(value=3, maxvalue=3)>"
     event = ctx.Event()
@@ -213,53 +212,17 @@ def test_reprs(ctx: Any) -> None:
     assert repr(event) == f"<Event at {id(event):#x} set>"
 
 
-def test_what_the_standard_library_builds_of_them(ctx: Any, start: Any) -> None:
-    condition = ctx.Condition()
-    ready = ctx.Semaphore(0)
-    children = [start(wait_on_condition, condition, ready) for _ in range(2)]
-    for _ in children:
-        assert ready.acquire(timeout=60)
-    with condition:
-        condition.notify_all()
-    for child in children:
-        child.join()
-        assert child.exitcode == 0
-    barrier = ctx.Barrier(2)
-    child = start(pass_barrier, barrier)
-    barrier.wait(60)
-    child.join()
-    assert child.exitcode == 0
+def test_a_value_has_a_lock(ctx: Any, start: Any) -> None:
     value = ctx.Value("i", 0)
     for child in [start(increment, value) for _ in range(3)]:
         child.join()
     assert value.value == 300
 
 
-def wait_on_condition(condition: Any, ready: Any) -> None:
-    with condition:
-        ready.release()
-        condition.wait()
-
-
-def pass_barrier(barrier: Any) -> None:
-    barrier.wait(60)
-
-
 def increment(value: Any) -> None:
     for _ in range(100):
         with value.get_lock():
             value.value += 1
-
-
-def test_a_condition_on_a_plain_lock(ctx: Any, start: Any) -> None:
-    condition = ctx.Condition(ctx.Lock())
-    ready = ctx.Semaphore(0)
-    child = start(wait_on_condition, condition, ready)
-    assert ready.acquire(timeout=60)
-    with condition:
-        condition.notify()
-    child.join()
-    assert child.exitcode == 0
 
 
 def test_many_objects_to_one_process(ctx: Any, start: Any) -> None:

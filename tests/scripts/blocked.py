@@ -7,9 +7,37 @@ import signal
 import sys
 import threading
 
-from goprocessing import Event, JoinableQueue, Lock, Pipe, Queue, Semaphore
+from goprocessing import (
+    Barrier,
+    Condition,
+    Event,
+    JoinableQueue,
+    Lock,
+    Pipe,
+    Queue,
+    RLock,
+    Semaphore,
+)
 from goprocessing.connection import wait
 from goprocessing.reduction import recv_handle, send_handle
+
+
+class Holder:
+    """A thread that has a lock until it is told to release it."""
+
+    def __init__(self, lock):
+        acquired, self._end = threading.Event(), threading.Event()
+        self._lock = lock
+        threading.Thread(target=self._hold, args=(acquired,), daemon=True).start()
+        acquired.wait()
+
+    def _hold(self, acquired):
+        with self._lock:
+            acquired.set()
+            self._end.wait()
+
+    def release(self):
+        self._end.set()
 
 
 def calls():
@@ -21,6 +49,17 @@ def calls():
     writer.send_bytes(bytes(2 << 20))
     lock, semaphore, event = Lock(), Semaphore(0), Event()
     lock.acquire()
+    rlock, condition, barrier = RLock(), Condition(), Barrier(2)
+    holder = Holder(rlock)
+
+    def wait_for_notify(*timeout):
+        with condition:
+            condition.wait(*timeout)
+
+    def notify():
+        with condition:
+            condition.notify()
+
     return {
         "get": (queue.get, lambda: queue.put("released")),
         "get with timeout": (lambda: queue.get(timeout=1000), lambda: queue.put("released")),
@@ -39,6 +78,11 @@ def calls():
         "with": (lock.__enter__, lock.release),
         "wait": (event.wait, event.set),
         "wait with timeout": (lambda: event.wait(1000), event.set),
+        "acquire rlock": (rlock.acquire, holder.release),
+        "wait for condition": (wait_for_notify, notify),
+        "wait for condition with timeout": (lambda: wait_for_notify(1000), notify),
+        "wait at barrier": (barrier.wait, barrier.wait),
+        "wait at barrier with timeout": (lambda: barrier.wait(1000), barrier.wait),
     }
 
 
