@@ -1,17 +1,14 @@
 /* The type Condition: waits in the engine, with a lock that is a Python object. */
 #include "arena.h"
 #include "arguments.h"
+#include "lock_object.h"
 #include "owner.h"
 
 typedef struct {
     PyObject_HEAD
-    PyObject *lock; /* NULL until __init__ or _attach */
+    PyObject *lock; /* see lock_object.h; NULL until __init__ or _attach */
     slot slot;
 } condition;
-
-static struct {
-    PyObject *semlock, *is_mine, *count, *acquire, *release, *enter, *exit;
-} names;
 
 static int
 condition_init(PyObject *op, PyObject *args, PyObject *kwargs)
@@ -58,88 +55,6 @@ condition_dealloc(PyObject *op)
     slot_release(&((condition *)op)->slot);
     type->tp_free(op);
     Py_DECREF(type);
-}
-
-/* ---- the lock ---- */
-
-/* 0, or -1 with AssertionError(otherwise) set, if this thread does not have it. */
-static int
-check_owned(const condition *self, const char *otherwise)
-{
-    PyObject *semlock = PyObject_GetAttr(self->lock, names.semlock);
-    if (semlock == NULL) {
-        return -1;
-    }
-    PyObject *answer = PyObject_CallMethodNoArgs(semlock, names.is_mine);
-    Py_DECREF(semlock);
-    if (answer == NULL) {
-        return -1;
-    }
-    int mine = PyObject_IsTrue(answer);
-    Py_DECREF(answer);
-    if (mine == 0) {
-        PyErr_SetString(PyExc_AssertionError, otherwise);
-    }
-    return mine > 0 ? 0 : -1;
-}
-
-/* How often this thread has acquired it; -1 with an exception set. */
-static long
-count_acquired(const condition *self)
-{
-    PyObject *semlock = PyObject_GetAttr(self->lock, names.semlock);
-    if (semlock == NULL) {
-        return -1;
-    }
-    PyObject *count = PyObject_CallMethodNoArgs(semlock, names.count);
-    Py_DECREF(semlock);
-    if (count == NULL) {
-        return -1;
-    }
-    long times = PyLong_AsLong(count);
-    Py_DECREF(count);
-    return times;
-}
-
-/* Calls a method of the lock `times` times; returns how often it succeeded. */
-static long
-repeat(const condition *self, PyObject *method, long times)
-{
-    for (long done = 0; done < times; done++) {
-        PyObject *result = PyObject_CallMethodNoArgs(self->lock, method);
-        if (result == NULL) {
-            return done;
-        }
-        Py_DECREF(result);
-    }
-    return times;
-}
-
-/* Takes the lock again, although an exception may be set, which then is kept or
- * becomes the context of the one that is set here. 0 or -1. */
-static int
-restore(const condition *self, long times)
-{
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    if (repeat(self, names.acquire, times) == times) {
-        PyErr_Restore(type, value, traceback);
-        return 0;
-    }
-    if (type != NULL) {
-        PyErr_NormalizeException(&type, &value, &traceback);
-        if (traceback != NULL) {
-            PyException_SetTraceback(value, traceback);
-        }
-        Py_DECREF(type);
-        Py_XDECREF(traceback);
-        PyObject *context = value;
-        PyErr_Fetch(&type, &value, &traceback);
-        PyErr_NormalizeException(&type, &value, &traceback);
-        PyException_SetContext(value, context);
-        PyErr_Restore(type, value, traceback);
-    }
-    return -1;
 }
 
 /* ---- waiting ---- */
@@ -191,7 +106,7 @@ leave(const engine_arguments *a, bool pass)
 static PyObject *
 wait_released(const condition *self, const engine_arguments *a, long times, int64_t deadline)
 {
-    long released = repeat(self, names.release, times);
+    long released = lock_object_release(self->lock, times);
     int rc = released == times ? engine_wait(wait_call, (void *)a, deadline) : WAIT_RAISED;
     if (rc < 0 && rc != -EAGAIN) {
         raise_errno(rc, "wait");
@@ -201,7 +116,7 @@ wait_released(const condition *self, const engine_arguments *a, long times, int6
     /* Who was notified leaves with the lock: the notification goes on to the next if
      * this process is killed before. Others leave at once, to be passed over. */
     int notified = rc == 0 ? 1 : leave(a, raised);
-    if (restore(self, released) < 0) {
+    if (lock_object_restore(self->lock, released) < 0) {
         raised = true;
     }
     if (rc == 0) {
@@ -230,11 +145,11 @@ condition_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
     int64_t deadline;
     if (arguments_bind(&wait_parameters, args, nargs, kwnames, values) < 0 ||
         deadline_from(values[0], &deadline) < 0 ||
-        check_owned(self, "must acquire() condition before using wait()") < 0)
+        lock_object_check(self->lock, "must acquire() condition before using wait()") < 0)
     {
         return NULL;
     }
-    long times = count_acquired(self);
+    long times = lock_object_count(self->lock);
     if (times == -1 && PyErr_Occurred()) {
         return NULL;
     }
@@ -249,7 +164,7 @@ condition_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *
 static PyObject *
 notify(condition *self, uint64_t n)
 {
-    if (check_owned(self, "lock is not owned") < 0) {
+    if (lock_object_check(self->lock, "lock is not owned") < 0) {
         return NULL;
     }
     engine_arguments a = arguments_of(self);
@@ -327,28 +242,21 @@ static PyObject *
 get_method(PyObject *op, void *name)
 {
     condition *self = (condition *)op;
-    return self->lock == NULL ? raise_uninitialized(op)
-                              : PyObject_GetAttr(self->lock, *(PyObject **)name);
+    return self->lock == NULL ? raise_uninitialized(op) : PyObject_GetAttrString(self->lock, name);
 }
 
 static PyObject *
 condition_enter(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     condition *self = (condition *)op;
-    return self->lock == NULL ? raise_uninitialized(op)
-                              : PyObject_CallMethodNoArgs(self->lock, names.enter);
+    return self->lock == NULL ? raise_uninitialized(op) : lock_object_enter(self->lock);
 }
 
 static PyObject *
 condition_exit(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
-    PyObject *method = get_method(op, &names.exit);
-    if (method == NULL) {
-        return NULL;
-    }
-    PyObject *result = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
-    Py_DECREF(method);
-    return result;
+    condition *self = (condition *)op;
+    return self->lock == NULL ? raise_uninitialized(op) : lock_object_exit(self->lock, args, nargs);
 }
 
 PyDoc_STRVAR(handle_doc, "_handle($self, /)\n--\n\n"
@@ -400,8 +308,8 @@ static PyMethodDef condition_methods[] = {
 
 static PyGetSetDef condition_getset[] = {
     {"_lock", get_lock, NULL, "The lock.", NULL},
-    {"acquire", get_method, NULL, "The lock's acquire().", &names.acquire},
-    {"release", get_method, NULL, "The lock's release().", &names.release},
+    {"acquire", get_method, NULL, "The lock's acquire().", "acquire"},
+    {"release", get_method, NULL, "The lock's release().", "release"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -427,32 +335,10 @@ static PyType_Spec condition_spec = {
     .slots = condition_slots,
 };
 
-static int
-intern_names(void)
-{
-    const struct {
-        PyObject **name;
-        const char *text;
-    } all[] = {
-        {&names.semlock, "_semlock"}, {&names.is_mine, "_is_mine"}, {&names.count, "_count"},
-        {&names.acquire, "acquire"},  {&names.release, "release"},  {&names.enter, "__enter__"},
-        {&names.exit, "__exit__"},
-    };
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++) {
-        if (*all[i].name == NULL) {
-            *all[i].name = PyUnicode_InternFromString(all[i].text);
-            if (*all[i].name == NULL) {
-                return -1;
-            }
-        }
-    }
-    return 0;
-}
-
 int
 condition_exec(PyObject *module)
 {
-    if (intern_names() < 0) {
+    if (lock_object_exec() < 0) {
         return -1;
     }
     PyTypeObject *type = module_add_type(module, &condition_spec, NULL);

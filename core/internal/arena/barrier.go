@@ -101,7 +101,8 @@ func (b *Barrier) check(s *shm.Segment) error {
 
 // look is check, for those who wait. What fails is tried at the next look.
 func (b *Barrier) look(s *shm.Segment) {
-	if b.lock(s, &futex.Limit{How: futex.NoWait}) == nil {
+	l := lookLimit()
+	if b.lock(s, &l) == nil {
 		_ = b.check(s)
 		b.mutex.Unlock()
 	}

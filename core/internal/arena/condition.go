@@ -73,7 +73,8 @@ func (w conditionWait) Try(slept bool) bool {
 // look passes on the notifications of the dead. What fails is tried at the next
 // look.
 func (c *Condition) look(s *shm.Segment) {
-	if _, err := c.mutex.Lock(&futex.Limit{How: futex.NoWait}); err != nil {
+	l := lookLimit()
+	if _, err := c.mutex.Lock(&l); err != nil {
 		return
 	}
 	defer c.mutex.Unlock()

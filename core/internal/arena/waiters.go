@@ -218,6 +218,12 @@ func (t *Waiters) mayLook() bool {
 	return now-last > futex.Look/2 && t.looked.CompareAndSwap(last, now)
 }
 
+// lookLimit bounds how long a look waits for the mutex: long enough to take it over
+// from a dead one, and not until one who is stopped inside goes on.
+func lookLimit() futex.Limit {
+	return futex.Limit{How: futex.Sleep, Deadline: futex.Now() + futex.Look/10}
+}
+
 // errStale is for a process that was forked while its parent waited: the entry is
 // the parent's.
 const errStale = unix.ESTALE
