@@ -30,7 +30,7 @@ HEADINGS = {
 # The end of a traceback or of a process's output says most.
 LINES = 40
 # Of a table.
-WIDTH = 140
+WIDTH = 170
 
 
 def _said(counts: Counter[str], seconds: float) -> str:
