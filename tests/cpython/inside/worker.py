@@ -43,7 +43,9 @@ class Journal(unittest.TestResult):
 
     def stopTest(self, test: unittest.TestCase) -> None:
         super().stopTest(test)
-        events, self._events = self._events or [], None
+        if self._events is None:
+            return  # skipped before it was started, as in CPython 3.12.1
+        events, self._events = self._events, None
         outcome = min((event[0] for event in events), key=OUTCOMES.index, default="passed")
         self.write(
             ended=test._testMethodName,
@@ -56,7 +58,7 @@ class Journal(unittest.TestResult):
         if self._events is not None:
             self._events.append((outcome, text))
         else:
-            # setUpClass, tearDownModule and the like: "setUpClass (module.Class)".
+            # Also setUpClass, tearDownModule and the like: "setUpClass (module.Class)".
             self.write(ended=str(test).partition(" ")[0], outcome=outcome, seconds=0, text=text)
 
     def addSuccess(self, test: unittest.TestCase) -> None:
