@@ -112,8 +112,8 @@ def compare(program: Program, wheel: Path, directory: Path) -> Comparison:
                 env=env,
             )
             if status in (0, 1):
-                queue = "goprocessing.queues" if substituted else "multiprocessing.queues"
-                results.update(report.read(xml, queue))
+                seen = "goprocessing" if substituted else "multiprocessing"
+                results.update(report.read(xml, seen))
             else:
                 end = f"exit status {status}" if status is not None else "killed at its limit"
                 last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])

@@ -38,12 +38,12 @@ def _outcomes(case: ElementTree.Element) -> Iterator[Result]:
             yield Result(Outcome.XFAILED if expected else Outcome.SKIPPED, message)
 
 
-def read(file: Path, queue: str) -> Results:
-    """The result of each test by its id, of a run whose `multiprocessing` had this queue."""
+def read(file: Path, implementation: str) -> Results:
+    """The result of each test by its id, of a run with this implementation of multiprocessing."""
     tree = ElementTree.parse(file)
-    for seen in tree.iterfind(".//property[@name='queue']"):
-        if seen.get("value") != queue:
-            raise RuntimeError(f"the queue was {seen.get('value')}'s, not {queue}'s")
+    for seen in tree.iterfind(".//property[@name='implementation']"):
+        if seen.get("value") != implementation:
+            raise RuntimeError(f"{file} is of a run with {seen.get('value')}")
     results: Results = {}
     for case in tree.iter("testcase"):
         name = f"{case.get('classname')}::{case.get('name')}"

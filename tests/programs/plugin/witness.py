@@ -1,8 +1,8 @@
-"""A pytest plugin: writes down whose queue the program gets from `multiprocessing`."""
+"""A pytest plugin: writes down whose locks the program gets from `multiprocessing`."""
 
 from __future__ import annotations
 
-import multiprocessing.queues
+import multiprocessing
 from typing import Any
 
 import pytest
@@ -10,4 +10,5 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def witness(record_testsuite_property: Any) -> None:
-    record_testsuite_property("queue", multiprocessing.queues.Queue.__module__)
+    lock = multiprocessing.get_context("fork").Lock()
+    record_testsuite_property("implementation", type(lock).__module__.partition(".")[0])
