@@ -1,4 +1,4 @@
-"""The logger of the package, and the logging cookbook's queue of records."""
+"""The logger of the package, and the logging cookbook's programs for several processes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import logging.config
 import logging.handlers
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+WORKERS, RECORDS = 3, 20
+LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
 LOG_TO_STDERR = """
 import logging
@@ -32,20 +37,100 @@ if __name__ == "__main__":
 """
 
 
-def log(records: Any, name: str) -> None:
-    root = logging.getLogger()
-    root.handlers[:] = [logging.handlers.QueueHandler(records)]
-    root.setLevel(logging.DEBUG)
-    logging.getLogger(name).info("%s says %d", name, 7)
+@pytest.fixture(params=["Queue", "JoinableQueue"])
+def queue(ctx: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    queue = getattr(ctx, request.param)()
+    yield queue
+    queue.close()
+    queue.join_thread()
 
 
-class Keeping(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
+@pytest.fixture
+def logger(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
+    """A logger of the test's own, below none of pytest's handlers."""
+    logger = logging.getLogger(request.node.name)
+    logger.propagate = False
+    yield logger
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    del logging.Logger.manager.loggerDict[logger.name]
+
+
+def log(name: str, worker: int) -> None:
+    logger = logging.getLogger(name)
+    for number in range(RECORDS):
+        logger.log(LEVELS[number % len(LEVELS)], "record %d of worker %d", number, worker)
+
+
+def configure(queue: Any, name: str) -> None:
+    """What a worker does first: all that it logs goes into the queue."""
+    logger = logging.getLogger(name)
+    logger.handlers = [logging.handlers.QueueHandler(queue)]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+
+
+def work(queue: Any, name: str, worker: int) -> None:
+    configure(queue, name)
+    log(name, worker)
+
+
+def work_configured(queue: Any, name: str, worker: int) -> None:
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"queue": {"class": "logging.handlers.QueueHandler", "queue": queue}},
+            "loggers": {name: {"handlers": ["queue"], "level": "DEBUG", "propagate": False}},
+        }
+    )
+    log(name, worker)
+
+
+def work_in_pool(arguments: tuple[str, int]) -> None:
+    log(*arguments)
+
+
+def listen(queue: Any, path: Path) -> None:
+    """A process that writes the records of all the others, until it gets None."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(processName)s %(message)s"))
+    while (record := queue.get()) is not None:
+        handler.handle(record)
+    handler.close()
+
+
+def expected(worker: int, least: int = logging.DEBUG) -> list[str]:
+    return [
+        f"record {number} of worker {worker}"
+        for number in range(RECORDS)
+        if LEVELS[number % len(LEVELS)] >= least
+    ]
+
+
+def check(messages: list[str], least: int = logging.DEBUG) -> None:
+    """All records are there, and those of a worker in their order."""
+    assert len(messages) == WORKERS * len(expected(0, least))
+    for worker in range(WORKERS):
+        mine = [message for message in messages if message.endswith(f" {worker}")]
+        assert mine == expected(worker, least)
+
+
+class Collecting(logging.Handler):
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(f"{record.name}: {record.getMessage()}")
+        self.messages.append(record.getMessage())
+
+
+def run(start: Any, target: Any, queue: Any, name: str) -> None:
+    workers = [start(target, queue, name, worker) for worker in range(WORKERS)]
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
 
 
 def test_log_to_stderr(module: ModuleType, method: str, tmp_path: Path) -> None:
@@ -59,37 +144,82 @@ def test_log_to_stderr(module: ModuleType, method: str, tmp_path: Path) -> None:
     assert "[INFO/worker] child process calling self.run()" in lines
 
 
-def test_a_listener_in_the_parent(ctx: Any, start: Any) -> None:
-    """From the logging cookbook: children log into a queue that a thread of the parent reads."""
-    records, keeping = ctx.Queue(), Keeping()
-    listener = logging.handlers.QueueListener(records, keeping)
+def test_a_process_that_listens(
+    start: Any, queue: Any, logger: logging.Logger, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    listener = start(listen, queue, path)
+    run(start, work, queue, logger.name)
+    queue.put(None)
+    listener.join()
+    assert listener.exitcode == 0
+    lines = [line.split(" ", 2) for line in path.read_text().splitlines()]
+    check([message for _, _, message in lines])
+    assert len({process for _, process, _ in lines}) == WORKERS
+    for level, _, message in lines:
+        assert level == logging.getLevelName(LEVELS[int(message.split()[1]) % len(LEVELS)])
+
+
+@pytest.mark.parametrize("target", [work, work_configured])
+def test_a_thread_that_listens(start: Any, queue: Any, logger: logging.Logger, target: Any) -> None:
+    every, errors = Collecting(), Collecting(logging.ERROR)
+    listener = logging.handlers.QueueListener(queue, every, errors, respect_handler_level=True)
     listener.start()
-    children = [start(log, records, name) for name in ("first", "second")]
-    for child in children:
-        child.join()
-        assert child.exitcode == 0
+    run(start, target, queue, logger.name)
     listener.stop()
-    assert sorted(keeping.messages) == ["first: first says 7", "second: second says 7"]
-    records.close()
-    records.join_thread()
+    check(every.messages)
+    check(errors.messages, logging.ERROR)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="refused by dictConfig before 3.13")
-def test_configured_by_a_dictionary(ctx: Any) -> None:
-    records = ctx.Queue()
+def test_a_pool(ctx: Any, queue: Any, logger: logging.Logger) -> None:
+    handler = Collecting()
+    listener = logging.handlers.QueueListener(queue, handler)
+    listener.start()
+    tasks = [(logger.name, worker) for worker in range(WORKERS)]
+    with ProcessPoolExecutor(2, ctx, configure, (queue, logger.name)) as executor:
+        list(executor.map(work_in_pool, tasks))
+    listener.stop()
+    check(handler.messages)
+
+
+def test_the_queue_of_a_manager(ctx: Any, logger: logging.Logger) -> None:
+    handler = Collecting()
+    tasks = [(logger.name, worker) for worker in range(WORKERS)]
+    with ctx.Manager() as manager:
+        queue = manager.Queue()
+        listener = logging.handlers.QueueListener(queue, handler)
+        listener.start()
+        with ctx.Pool(2, configure, (queue, logger.name)) as pool:
+            pool.map(work_in_pool, tasks)
+        listener.stop()
+    check(handler.messages)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="dictConfig makes listeners since 3.12")
+def test_a_listener_by_configuration(start: Any, queue: Any, logger: logging.Logger) -> None:
+    handler = Collecting()
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "handlers": {"queued": {"class": "logging.handlers.QueueHandler", "queue": records}},
-            "loggers": {"configured": {"handlers": ["queued"], "level": "INFO"}},
+            "handlers": {
+                "collecting": {"()": lambda: handler},
+                "queue": {
+                    "class": "logging.handlers.QueueHandler",
+                    "queue": queue,
+                    "handlers": ["collecting"],
+                    "respect_handler_level": True,
+                },
+            },
+            "loggers": {logger.name: {"handlers": ["queue"], "level": "DEBUG"}},
         }
     )
-    logger = logging.getLogger("configured")
-    try:
-        logger.info("hello")
-        assert records.get(timeout=60).getMessage() == "hello"
-    finally:
-        logger.handlers.clear()
-        records.close()
-        records.join_thread()
+    queue_handler: Any = logging.getHandlerByName("queue")
+    assert queue_handler.queue is queue
+    queue_handler.listener.start()
+    run(start, work, queue, logger.name)
+    log(logger.name, WORKERS)
+    queue_handler.listener.stop()
+    own = expected(WORKERS)
+    assert [message for message in handler.messages if message.endswith(f" {WORKERS}")] == own
+    check([message for message in handler.messages if message not in own])
