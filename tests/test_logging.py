@@ -81,7 +81,8 @@ def work_configured(queue: Any, name: str, worker: int) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "handlers": {"queue": {"class": "logging.handlers.QueueHandler", "queue": queue}},
+            # By its "class", 3.12 wants a listener's handlers too.
+            "handlers": {"queue": {"()": logging.handlers.QueueHandler, "queue": queue}},
             "loggers": {name: {"handlers": ["queue"], "level": "DEBUG", "propagate": False}},
         }
     )
@@ -196,7 +197,12 @@ def test_the_queue_of_a_manager(ctx: Any, logger: logging.Logger) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="dictConfig makes listeners since 3.12")
-def test_a_listener_by_configuration(start: Any, queue: Any, logger: logging.Logger) -> None:
+@pytest.mark.parametrize("given", ["queue", "factory"])
+def test_a_listener_by_configuration(
+    start: Any, queue: Any, logger: logging.Logger, given: str
+) -> None:
+    if given == "queue" and sys.version_info < (3, 12, 5):
+        pytest.skip("dictConfig takes a queue of processes since 3.12.5")
     handler = Collecting()
     logging.config.dictConfig(
         {
@@ -206,7 +212,7 @@ def test_a_listener_by_configuration(start: Any, queue: Any, logger: logging.Log
                 "collecting": {"()": lambda: handler},
                 "queue": {
                     "class": "logging.handlers.QueueHandler",
-                    "queue": queue,
+                    "queue": queue if given == "queue" else {"()": lambda: queue},
                     "handlers": ["collecting"],
                     "respect_handler_level": True,
                 },
