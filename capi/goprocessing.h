@@ -87,6 +87,11 @@ gop_segment_close(gop_segment *s)
     s->fd = -1;
 }
 
+/* [engine] Maps an existing segment and checks its header. On success the
+ * segment owns fd. -EINVAL: not a segment of that kind; -EPROTO: made by
+ * another layout version. */
+int gop_segment_open(gop_segment *s, int fd, uint32_t kind);
+
 /* One direction of traffic, in a segment: layout of core/internal/stream. */
 typedef struct gop_stream {
     uint64_t max_items; /* 0: unbounded */
@@ -94,13 +99,18 @@ typedef struct gop_stream {
     uint8_t config[48];
     uint64_t put_lock; /* producers' line */
     uint64_t puts;     /* items ever put, as consumers see it */
-    uint8_t put_state[176];
+    uint64_t put_seq;
+    uint32_t put_flags; /* GOP_STREAM_* */
+    uint8_t put_state[164];
     uint64_t get_lock; /* consumers' line */
     uint64_t gets;     /* items ever got: the commit word of get */
     uint8_t get_state[112];
     uint64_t done; /* items marked task_done, <= puts */
     uint8_t wait[376];
 } gop_stream;
+
+#define GOP_STREAM_GONE 2u    /* its items are gone: it was shut down immediately */
+#define GOP_STREAM_WATCHED 4u /* see gop_queue_watch */
 
 #define GOP_STREAM_OFFSET 64
 #define GOP_STREAM_SIZE 768
@@ -120,45 +130,84 @@ gop_stream_len(const gop_stream *t)
     for (;;) {
         uint64_t puts = __atomic_load_n(&t->puts, __ATOMIC_SEQ_CST);
         uint64_t again = __atomic_load_n(&t->gets, __ATOMIC_SEQ_CST);
-        if (again == gets) return puts - gets;
+        if (again == gets) {
+            int gone = __atomic_load_n(&t->put_flags, __ATOMIC_SEQ_CST) & GOP_STREAM_GONE;
+            return gone ? 0 : puts - gets;
+        }
         gets = again;
     }
 }
 
 /* ---- queue: first in, first out; many producers, many consumers ---- */
 
-/* [engine] Makes a queue of at most maxsize items, 0 for no limit. */
-int gop_queue_create(gop_segment *s, uint64_t maxsize);
+/* `bell` is an eventfd that comes with the queue: see gop_queue_watch. */
+typedef struct gop_queue {
+    gop_segment seg;
+    int32_t bell; /* -1: this handle has none */
+    uint32_t reserved;
+} gop_queue;
 
-/* [engine] Maps an existing segment and checks its header. On success the
- * segment owns fd. -EINVAL: not a segment of that kind; -EPROTO: made by
- * another layout version. */
-int gop_segment_open(gop_segment *s, int fd, uint32_t kind);
+/* [engine] Makes a queue of at most maxsize items, 0 for no limit. */
+int gop_queue_create(gop_queue *q, uint64_t maxsize);
+
+/* [engine] Makes a handle of descriptors that came from another process; bell
+ * may be -1. On success it owns both. Errors: as gop_segment_open. */
+int gop_queue_open(gop_queue *q, int fd, int bell);
+
+/* Closes this process's handle. Idempotent. */
+static inline void
+gop_queue_close(gop_queue *q)
+{
+    /* Whoever closed all descriptors closed both. */
+    int owned = gop_segment_owns_fd(&q->seg);
+    gop_segment_close(&q->seg);
+    if (owned && q->bell >= 0) close(q->bell);
+    q->bell = -1;
+}
 
 /* [engine] Puts a copy of len bytes. When it returns 0 the item is in the
- * queue. -ENOMEM, -ENOSPC, -EFBIG, -EBADF: no memory for it; the queue is as before. */
-int gop_queue_put(gop_segment *s, gop_bytes data, uint64_t len, int how, int64_t deadline);
+ * queue. -ESHUTDOWN: nothing can be put any more. -ENOMEM, -ENOSPC, -EFBIG,
+ * -EBADF: no memory for it; the queue is as before. */
+int gop_queue_put(gop_queue *q, gop_bytes data, uint64_t len, int how, int64_t deadline);
 
 /* [engine] Takes the oldest item into buf and its length into *len.
- * -EMSGSIZE: the item has *len > cap bytes; it was not taken. */
-int gop_queue_get(gop_segment *s, void *buf, uint64_t cap, uint64_t *len, int how,
-                  int64_t deadline);
+ * -EMSGSIZE: the item has *len > cap bytes; it was not taken.
+ * -ESHUTDOWN: there is none, and none will come. */
+int gop_queue_get(gop_queue *q, void *buf, uint64_t cap, uint64_t *len, int how, int64_t deadline);
+
+/* [engine] 0 when gop_queue_get would not wait. */
+int gop_queue_poll(gop_queue *q, int how, int64_t deadline);
+
+/* [engine] Has `bell` be readable, for poll(2), from now on exactly as long as
+ * gop_queue_get would not wait; it must not be read. gop_queue_len may count an
+ * item a moment later than that. -ENOTSUP: there is no bell. */
+int gop_queue_watch(gop_queue *q, int how);
+
+/* [engine] Makes every put fail with -ESHUTDOWN, and every get once the queue is
+ * empty; if immediate, at once: its items are gone, and count as done. */
+int gop_queue_shutdown(gop_queue *q, int immediate, int how);
 
 /* [engine] Marks one item done. -ERANGE: called more often than items were put. */
-int gop_queue_task_done(gop_segment *s);
+int gop_queue_task_done(gop_queue *q);
 
 /* [engine] Waits until every item put was marked done. */
-int gop_queue_join(gop_segment *s, int how, int64_t deadline);
+int gop_queue_join(gop_queue *q, int how, int64_t deadline);
 
 static inline uint64_t
-gop_queue_len(const gop_segment *s)
+gop_queue_len(const gop_queue *q)
 {
-    return gop_stream_len(gop_stream_at(s, 0));
+    return gop_stream_len(gop_stream_at(&q->seg, 0));
+}
+static inline int
+gop_queue_is_watched(const gop_queue *q)
+{
+    const gop_stream *t = gop_stream_at(&q->seg, 0);
+    return (__atomic_load_n(&t->put_flags, __ATOMIC_SEQ_CST) & GOP_STREAM_WATCHED) != 0;
 }
 static inline uint64_t
-gop_queue_maxsize(const gop_segment *s)
+gop_queue_maxsize(const gop_queue *q)
 {
-    return gop_stream_at(s, 0)->max_items;
+    return gop_stream_at(&q->seg, 0)->max_items;
 }
 
 /* ---- pipe: two connections; messages keep their boundaries ---- */
@@ -513,7 +562,8 @@ void gop_engine_abandon(void);
 #define GOP_FUNCTIONS(X)                                                                   \
     X(gop_abi) X(gop_engine_threads) X(gop_engine_abandon)                                 \
     X(gop_segment_open)                                                                    \
-    X(gop_queue_create) X(gop_queue_put) X(gop_queue_get) X(gop_queue_task_done)           \
+    X(gop_queue_create) X(gop_queue_open) X(gop_queue_put) X(gop_queue_get)                \
+    X(gop_queue_poll) X(gop_queue_watch) X(gop_queue_shutdown) X(gop_queue_task_done)      \
     X(gop_queue_join)                                                                      \
     X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
     X(gop_conn_recv_handle) X(gop_conn_sent_handle)                                        \

@@ -2,8 +2,9 @@
 // -buildmode=c-shared. goprocessing.h describes it.
 //
 // The exported functions have no logic of their own. They look at the caller's
-// handles in place (struct gop_segment is a core.Segment, struct gop_conn a
-// core.Conn) and keep nothing when they return.
+// handles in place (struct gop_segment is a core.Segment, struct gop_queue a
+// core.JoinableQueue, struct gop_conn a core.Conn) and keep nothing when they
+// return.
 //
 // The runtime keeps no descriptor of its own open: a program may close all it
 // has, and may use their numbers again.
@@ -38,12 +39,16 @@ func init() {
 // Compile-time checks that C and Go agree on the handles.
 var (
 	_ [C.sizeof_gop_segment]byte = [unsafe.Sizeof(core.Segment{})]byte{}
+	_ [C.sizeof_gop_queue]byte   = [unsafe.Sizeof(core.JoinableQueue{})]byte{}
 	_ [C.sizeof_gop_conn]byte    = [unsafe.Sizeof(core.Conn{})]byte{}
 	_ [C.sizeof_gop_stream]byte  = [C.GOP_STREAM_SIZE]byte{}
 )
 
 func segment(s *C.gop_segment) *core.Segment { return (*core.Segment)(unsafe.Pointer(s)) }
-func conn(c *C.gop_conn) *core.Conn          { return (*core.Conn)(unsafe.Pointer(c)) }
+func queue(q *C.gop_queue) *core.JoinableQueue {
+	return (*core.JoinableQueue)(unsafe.Pointer(q))
+}
+func conn(c *C.gop_conn) *core.Conn { return (*core.Conn)(unsafe.Pointer(c)) }
 
 // limit translates how and deadline. A sleep that a signal interrupts returns, so
 // that the caller may run its handlers.
@@ -86,33 +91,54 @@ func gop_segment_open(s *C.gop_segment, fd C.int, kind C.uint32_t) C.int {
 }
 
 //export gop_queue_create
-func gop_queue_create(s *C.gop_segment, maxsize C.uint64_t) C.int {
-	return result(core.CreateQueue(segment(s), uint64(maxsize)))
+func gop_queue_create(q *C.gop_queue, maxsize C.uint64_t) C.int {
+	return result(core.CreateQueue(&queue(q).Queue, uint64(maxsize)))
+}
+
+//export gop_queue_open
+func gop_queue_open(q *C.gop_queue, fd, bell C.int) C.int {
+	return result(queue(q).Open(int(fd), int(bell)))
 }
 
 //export gop_queue_put
-func gop_queue_put(s *C.gop_segment, data C.gop_bytes, n C.uint64_t, how C.int, deadline C.int64_t) C.int {
-	q, l := core.QueueOn(segment(s)), limit(how, deadline)
-	return result(q.PutWithin(bytes(unsafe.Pointer(data), n), &l))
+func gop_queue_put(q *C.gop_queue, data C.gop_bytes, n C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(queue(q).PutWithin(bytes(unsafe.Pointer(data), n), &l))
 }
 
 //export gop_queue_get
-func gop_queue_get(s *C.gop_segment, buf unsafe.Pointer, capacity C.uint64_t, n *C.uint64_t, how C.int, deadline C.int64_t) C.int {
-	q, l := core.QueueOn(segment(s)), limit(how, deadline)
-	got, err := q.GetWithin(bytes(buf, capacity), &l)
+func gop_queue_get(q *C.gop_queue, buf unsafe.Pointer, capacity C.uint64_t, n *C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	got, err := queue(q).GetWithin(bytes(buf, capacity), &l)
 	return received(got, err, n)
 }
 
-//export gop_queue_task_done
-func gop_queue_task_done(s *C.gop_segment) C.int {
-	q := core.JoinableQueueOn(segment(s))
-	return result(q.TaskDone())
+//export gop_queue_poll
+func gop_queue_poll(q *C.gop_queue, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(queue(q).PollWithin(&l))
 }
 
+//export gop_queue_watch
+func gop_queue_watch(q *C.gop_queue, how C.int) C.int {
+	l := limit(how, 0)
+	_, err := queue(q).WatchWithin(&l)
+	return result(err)
+}
+
+//export gop_queue_shutdown
+func gop_queue_shutdown(q *C.gop_queue, immediate, how C.int) C.int {
+	l := limit(how, 0)
+	return result(queue(q).ShutdownWithin(immediate != 0, &l))
+}
+
+//export gop_queue_task_done
+func gop_queue_task_done(q *C.gop_queue) C.int { return result(queue(q).TaskDone()) }
+
 //export gop_queue_join
-func gop_queue_join(s *C.gop_segment, how C.int, deadline C.int64_t) C.int {
-	q, l := core.JoinableQueueOn(segment(s)), limit(how, deadline)
-	return result(q.JoinWithin(&l))
+func gop_queue_join(q *C.gop_queue, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(queue(q).JoinWithin(&l))
 }
 
 //export gop_pipe_create

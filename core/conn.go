@@ -219,7 +219,7 @@ func (c *Conn) SendWithin(msg []byte, l *Limit) error {
 	t := c.out()
 	slept := false
 	for {
-		alone, err := t.TryPut(&c.s, msg, l)
+		alone, err := t.TryPut(&c.s, nil, msg, l)
 		if err != ErrFull {
 			if slept {
 				t.WakeNextPut()

@@ -327,7 +327,7 @@ func init() {
 			if err != nil {
 				return err
 			}
-			if _, err := c.out().TryPut(&c.s, []byte("last"), atOnce()); err != nil {
+			if _, err := c.out().TryPut(&c.s, nil, []byte("last"), atOnce()); err != nil {
 				return err
 			}
 			if !c.out().Doorbell.Lock.TryLock() {

@@ -17,6 +17,8 @@ var (
 	ErrEmpty = stream.ErrEmpty
 	// ErrFull: TryPut found no room.
 	ErrFull = stream.ErrFull
+	// ErrShutdown: the queue was shut down.
+	ErrShutdown = stream.ErrShut
 	// ErrTaskDone: TaskDone was called more often than items were put.
 	ErrTaskDone = stream.ErrDone
 	// ErrReleased: a semaphore or lock was released too many times.
@@ -27,6 +29,8 @@ var (
 	ErrBroken = arena.ErrBroken
 	// ErrClosed: this handle was closed.
 	ErrClosed = errors.New("goprocessing: closed")
+	// ErrNoBell: this handle was opened without the queue's bell.
+	ErrNoBell = fmt.Errorf("queue opened without its bell: %w", unix.ENOTSUP)
 	// ErrKind: what was to be opened is something else.
 	ErrKind = shm.ErrKind
 	// ErrLayout: what was to be opened was made by another version.
@@ -44,6 +48,8 @@ func Errno(err error) unix.Errno {
 		return 0
 	case ErrEmpty, ErrFull:
 		return unix.EAGAIN
+	case ErrShutdown:
+		return unix.ESHUTDOWN
 	case ErrTaskDone:
 		return unix.ERANGE
 	case ErrBroken:

@@ -2,62 +2,124 @@ package core
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"github.com/goprocessing/goprocessing/core/internal/stream"
+	"golang.org/x/sys/unix"
 )
 
 // Queue is a first-in first-out queue of items, each a sequence of bytes, for any
 // number of producers and consumers in any number of processes. What Put returned
-// from is in the queue.
+// from is in the queue. It is struct gop_queue of the C interface.
 //
 // All methods but Close may be called by several goroutines at once.
-type Queue struct{ s *Segment }
+type Queue struct {
+	s    Segment
+	bell int32 // see Watch; -1: none
+	_    uint32
+}
 
 // NewQueue makes a queue of at most maxItems items, without limit if that is 0.
 // Without limit the queue grows, and gives memory back as it is drained.
 func NewQueue(maxItems uint64) (*Queue, error) {
-	q := &Queue{new(Segment)}
-	if err := CreateQueue(q.s, maxItems); err != nil {
+	q := new(Queue)
+	if err := CreateQueue(q, maxItems); err != nil {
 		return nil, err
 	}
 	return q, nil
 }
 
-// OpenQueue opens a queue that another process made, of a file that File
-// returned there. It does not close the file.
-func OpenQueue(f *os.File) (*Queue, error) {
-	q := &Queue{new(Segment)}
-	if err := openFile(q.s, f, shm.KindQueue); err != nil {
-		return nil, err
+// CreateQueue makes q a new queue: NewQueue for language bindings.
+func CreateQueue(q *Queue, maxItems uint64) error {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("creating a queue: %w", err)
 	}
-	return q, nil
-}
-
-// CreateQueue makes s a new queue: NewQueue for language bindings.
-func CreateQueue(s *Segment, maxItems uint64) error {
-	if err := s.Create("goprocessing-queue", shm.KindQueue, stream.FirstAllocation); err != nil {
+	if err := q.s.Create("goprocessing-queue", shm.KindQueue, stream.FirstAllocation); err != nil {
+		_ = unix.Close(fd)
 		return err
 	}
-	stream.Init(s, 0, 1, maxItems, 0)
+	q.bell = int32(fd)
+	stream.Init(&q.s, 0, 1, maxItems, 0)
 	return nil
 }
 
-// QueueOn returns the queue in s, which stays the caller's.
-func QueueOn(s *Segment) Queue { return Queue{s} }
+// OpenQueue opens a queue that another process made, of the files that Files
+// returned there. It does not close them. bell may be nil: Watch is not possible
+// then, and who watches the queue elsewhere is not told of what is put here.
+func OpenQueue(segment, bell *os.File) (*Queue, error) {
+	q := new(Queue)
+	if err := q.openFiles(segment, bell); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
 
-// File returns a duplicate of the queue's descriptor, by which another process
-// opens it; exec.Cmd.ExtraFiles takes it there.
-func (q *Queue) File() (*os.File, error) { return file(int(q.s.FD), "goprocessing-queue") }
+func (q *Queue) openFiles(segment, bell *os.File) error {
+	b := -1
+	if bell != nil {
+		var err error
+		if b, err = duplicate(bell); err != nil {
+			return err
+		}
+	}
+	if err := openFile(&q.s, segment, shm.KindQueue); err != nil {
+		if b >= 0 {
+			_ = unix.Close(b)
+		}
+		return err
+	}
+	q.bell = int32(b)
+	return nil
+}
+
+// Open makes q a handle of a queue that another process made, of duplicates of
+// its descriptors, which q owns if Open succeeds. bell is -1 if there is none.
+// For language bindings.
+func (q *Queue) Open(fd, bell int) error {
+	if err := q.s.Open(fd, shm.KindQueue); err != nil {
+		return err
+	}
+	q.bell = int32(bell)
+	return nil
+}
+
+// Files returns duplicates of the queue's descriptors, by which another process
+// opens it; exec.Cmd.ExtraFiles takes them there. bell is nil if this handle has
+// none.
+func (q *Queue) Files() (segment, bell *os.File, err error) {
+	segment, err = file(int(q.s.FD), "goprocessing-queue")
+	if err != nil || q.bell < 0 {
+		return segment, nil, err
+	}
+	bell, err = file(int(q.bell), "goprocessing-bell")
+	if err != nil {
+		return nil, nil, errors.Join(err, segment.Close())
+	}
+	return segment, bell, nil
+}
 
 // Close releases this handle. The queue lives on as long as any process has it.
 // No other method may be under way.
-func (q *Queue) Close() error { return q.s.Close() }
+func (q *Queue) Close() error {
+	// If the program closed all its descriptors, it closed both.
+	owned := q.s.CheckDescriptor() == nil && q.bell >= 0
+	err := q.s.Close()
+	if owned {
+		err = errors.Join(err, unix.Close(int(q.bell)))
+	}
+	q.bell = -1
+	return err
+}
 
-// Put appends a copy of item, waiting for room if the queue is full. Errors: the
-// cause of ctx's end, or that there is no memory for the item.
+func (q *Queue) stream() *stream.Stream { return stream.Of(&q.s, 0) }
+
+// Put appends a copy of item, waiting for room if the queue is full. Errors:
+// ErrShutdown; the cause of ctx's end; that there is no memory for the item.
 func (q *Queue) Put(ctx context.Context, item []byte) error {
 	return q.PutWithin(item, within(ctx))
 }
@@ -67,8 +129,8 @@ func (q *Queue) TryPut(item []byte) error {
 	return q.PutWithin(item, atOnce())
 }
 
-// Get takes the oldest item, waiting for one if the queue is empty. Error: the
-// cause of ctx's end.
+// Get takes the oldest item, waiting for one if the queue is empty. Errors:
+// ErrShutdown, when none is left; the cause of ctx's end.
 func (q *Queue) Get(ctx context.Context) ([]byte, error) { return q.get(within(ctx)) }
 
 // TryGet is Get without waiting; it returns ErrEmpty instead.
@@ -91,7 +153,12 @@ func (q *Queue) PutWithin(item []byte, l *Limit) error {
 	if q.s.FD < 0 {
 		return ErrClosed
 	}
-	return stream.Of(q.s, 0).Put(q.s, item, l)
+	t := q.stream()
+	err := t.Put(&q.s, q.ringer(), item, l)
+	if err != nil {
+		t.Settle(q.ringer())
+	}
+	return err
 }
 
 // GetWithin takes the oldest item into buf and returns its length, within the
@@ -101,7 +168,29 @@ func (q *Queue) GetWithin(buf []byte, l *Limit) (int, error) {
 	if q.s.FD < 0 {
 		return 0, ErrClosed
 	}
-	return stream.Of(q.s, 0).Get(q.s, buf, l)
+	t := q.stream()
+	for {
+		n, err := t.Get(&q.s, buf, l)
+		t.Settle(q.ringer())
+		// Again if a producer had rung the bell, and its item came into sight
+		// only now.
+		if err != ErrEmpty || !t.Ready() {
+			return n, err
+		}
+	}
+}
+
+// Shutdown makes every Put return ErrShutdown from now on, also those that wait,
+// and every Get once the queue is empty. If immediate, that is at once: the items
+// in the queue are gone, and count as done for JoinableQueue.Join.
+func (q *Queue) Shutdown(immediate bool) error { return q.ShutdownWithin(immediate, atOnce()) }
+
+// ShutdownWithin is Shutdown within the limit l, for language bindings.
+func (q *Queue) ShutdownWithin(immediate bool, l *Limit) error {
+	if q.s.FD < 0 {
+		return ErrClosed
+	}
+	return q.stream().Shutdown(&q.s, q.ringer(), immediate, l)
 }
 
 // Len returns how many items are in the queue.
@@ -109,7 +198,7 @@ func (q *Queue) Len() int {
 	if q.s.FD < 0 {
 		return 0
 	}
-	return int(stream.Of(q.s, 0).Len())
+	return int(q.stream().Len())
 }
 
 // MaxItems returns the bound on Len, 0 if there is none.
@@ -117,35 +206,32 @@ func (q *Queue) MaxItems() uint64 {
 	if q.s.FD < 0 {
 		return 0
 	}
-	return stream.Of(q.s, 0).MaxItems()
+	return q.stream().MaxItems()
 }
 
 // Full reports whether Len has reached the bound.
-func (q *Queue) Full() bool { return q.s.FD >= 0 && stream.Of(q.s, 0).Full() }
+func (q *Queue) Full() bool { return q.s.FD >= 0 && q.stream().Full() }
 
 // JoinableQueue is a Queue that counts which items were dealt with.
 type JoinableQueue struct{ Queue }
 
 // NewJoinableQueue makes a queue as NewQueue does.
 func NewJoinableQueue(maxItems uint64) (*JoinableQueue, error) {
-	q, err := NewQueue(maxItems)
-	if err != nil {
+	q := new(JoinableQueue)
+	if err := CreateQueue(&q.Queue, maxItems); err != nil {
 		return nil, err
 	}
-	return &JoinableQueue{*q}, nil
+	return q, nil
 }
 
 // OpenJoinableQueue opens a queue as OpenQueue does.
-func OpenJoinableQueue(f *os.File) (*JoinableQueue, error) {
-	q, err := OpenQueue(f)
-	if err != nil {
+func OpenJoinableQueue(segment, bell *os.File) (*JoinableQueue, error) {
+	q := new(JoinableQueue)
+	if err := q.openFiles(segment, bell); err != nil {
 		return nil, err
 	}
-	return &JoinableQueue{*q}, nil
+	return q, nil
 }
-
-// JoinableQueueOn returns the queue in s, which stays the caller's.
-func JoinableQueueOn(s *Segment) JoinableQueue { return JoinableQueue{Queue{s}} }
 
 // TaskDone says that one item that was got is dealt with. ErrTaskDone: it was
 // called more often than items were put.
@@ -153,7 +239,7 @@ func (q *JoinableQueue) TaskDone() error {
 	if q.s.FD < 0 {
 		return ErrClosed
 	}
-	return stream.Of(q.s, 0).Done()
+	return q.stream().Done()
 }
 
 // Unfinished returns how many items were put and not yet dealt with.
@@ -161,7 +247,7 @@ func (q *JoinableQueue) Unfinished() uint64 {
 	if q.s.FD < 0 {
 		return 0
 	}
-	return stream.Of(q.s, 0).Unfinished()
+	return q.stream().Unfinished()
 }
 
 // Join waits until all items that were put are dealt with. Error: the cause of
@@ -173,7 +259,7 @@ func (q *JoinableQueue) JoinWithin(l *Limit) error {
 	if q.s.FD < 0 {
 		return ErrClosed
 	}
-	return stream.Of(q.s, 0).Join(q.s, l)
+	return q.stream().Join(&q.s, l)
 }
 
 func within(ctx context.Context) *Limit {

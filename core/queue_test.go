@@ -29,15 +29,33 @@ func newQueue(t testing.TB, maxItems uint64) *JoinableQueue {
 	return q
 }
 
-// share returns a file of q for a child.
-func share(t testing.TB, q interface{ File() (*os.File, error) }) *os.File {
+// share returns a file of an object for a child.
+func share(t testing.TB, o interface{ File() (*os.File, error) }) *os.File {
 	t.Helper()
-	f, err := q.File()
+	f, err := o.File()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
 	return f
+}
+
+// shareQueues returns the files of queues for a child.
+func shareQueues(t testing.TB, queues ...*JoinableQueue) (files []*os.File) {
+	t.Helper()
+	for _, q := range queues {
+		segment, bell, err := q.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, segment, bell)
+	}
+	t.Cleanup(func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	})
+	return files
 }
 
 func ExampleQueue() {
@@ -118,7 +136,7 @@ func TestOpenQueueOfAnotherKind(t *testing.T) {
 	}
 	defer a.Close()
 	f := share(t, a)
-	if q, err := OpenQueue(f); !errors.Is(err, ErrKind) {
+	if q, err := OpenQueue(f, nil); !errors.Is(err, ErrKind) {
 		t.Errorf("opened an arena as a queue: %v, %v", q, err)
 	}
 	null, err := os.Open(os.DevNull)
@@ -126,7 +144,7 @@ func TestOpenQueueOfAnotherKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if q, err := OpenQueue(null); !errors.Is(err, ErrKind) {
+	if q, err := OpenQueue(null, nil); !errors.Is(err, ErrKind) {
 		t.Errorf("opened a device as a queue: %v, %v", q, err)
 	}
 }
@@ -149,7 +167,7 @@ func numbered(producer, n uint32) []byte {
 
 func init() {
 	children["produce"] = func(files []*os.File) error {
-		q, err := OpenQueue(files[0])
+		q, err := OpenQueue(files[0], files[1])
 		if err != nil {
 			return err
 		}
@@ -162,11 +180,11 @@ func init() {
 	}
 	// Takes items and passes them on, for ever.
 	children["forward"] = func(files []*os.File) error {
-		from, err := OpenQueue(files[0])
+		from, err := OpenQueue(files[0], files[1])
 		if err != nil {
 			return err
 		}
-		to, err := OpenQueue(files[1])
+		to, err := OpenQueue(files[2], files[3])
 		if err != nil {
 			return err
 		}
@@ -189,10 +207,10 @@ func TestQueueBetweenProcesses(t *testing.T) {
 			q, back := newQueue(t, maxItems), newQueue(t, maxItems)
 			var producers []*exec.Cmd
 			for range 3 {
-				producers = append(producers, startChild(t, "produce", share(t, q)))
+				producers = append(producers, startChild(t, "produce", shareQueues(t, q)...))
 			}
 			for range 2 {
-				startChild(t, "forward", share(t, q), share(t, back))
+				startChild(t, "forward", shareQueues(t, q, back)...)
 			}
 			seen := map[string]bool{}
 			for range 3 * childItems {
@@ -234,7 +252,7 @@ func TestQueueOutlivesKilledProcesses(t *testing.T) {
 	defer cancel()
 	next := map[uint32]uint32{}
 	for i := range kills {
-		victim := startChild(t, "produce", share(t, q))
+		victim := startChild(t, "produce", shareQueues(t, q)...)
 		for range 20 + i*37%400 {
 			item, err := q.Get(ctx)
 			if err != nil {
@@ -274,7 +292,7 @@ func TestQueueConsumersKilled(t *testing.T) {
 	put := uint32(0)
 	got := map[uint32]bool{}
 	for range kills {
-		victim := startChild(t, "forward", share(t, q), share(t, back))
+		victim := startChild(t, "forward", shareQueues(t, q, back)...)
 		for range 300 {
 			if err := q.Put(ctx, numbered(0, put)); err != nil {
 				t.Fatal(err)
@@ -369,6 +387,7 @@ func TestClosedQueue(t *testing.T) {
 func TestErrno(t *testing.T) {
 	for err, want := range map[error]unix.Errno{
 		nil: 0, ErrEmpty: unix.EAGAIN, ErrFull: unix.EAGAIN, ErrTaskDone: unix.ERANGE,
+		ErrShutdown: unix.ESHUTDOWN, ErrNoBell: unix.ENOTSUP,
 		TooLong(5): unix.EMSGSIZE, ErrKind: unix.EINVAL, ErrLayout: unix.EPROTO,
 		ErrClosed: unix.EBADF, fmt.Errorf("growing: %w", unix.ENOSPC): unix.ENOSPC,
 		errors.New("unknown"): unix.EIO,

@@ -15,7 +15,7 @@ task_done(queue_object *self, PyObject *Py_UNUSED(ignored))
     if (e == NULL) {
         return NULL;
     }
-    int rc = e->gop_queue_task_done(&self->segment);
+    int rc = e->gop_queue_task_done(&self->queue);
     if (rc == -ERANGE) {
         PyErr_SetString(PyExc_ValueError, "task_done() called too many times");
         return NULL;
@@ -42,7 +42,7 @@ join(queue_object *self, PyObject *Py_UNUSED(ignored))
     if (queue_check(self) < 0) {
         return NULL;
     }
-    int rc = engine_block(call_join, &self->segment, GOP_FOREVER);
+    int rc = engine_block(call_join, &self->queue, GOP_FOREVER);
     if (rc == WAIT_RAISED) {
         return NULL;
     }

@@ -7,6 +7,7 @@
 
 static PyObject *queue_full;  /* queue.Full */
 static PyObject *queue_empty; /* queue.Empty */
+static PyObject *queue_shut;  /* queue.ShutDown, or our own before CPython 3.13 */
 static PyObject *name_put;
 static PyObject *name_get;
 
@@ -17,15 +18,15 @@ static parameters get_parameters = {.method = "get", .names = {"block", "timeout
 int
 queue_check(const queue_object *self)
 {
-    if (self->segment.window[0] == NULL) {
+    if (self->queue.seg.window[0] == NULL) {
         raise_uninitialized((PyObject *)self);
         return -1;
     }
     return 0;
 }
 
-static PyObject *
-raise_not_open(queue_object *self)
+PyObject *
+queue_raise_not_open(queue_object *self)
 {
     if (queue_check(self) == 0) {
         PyErr_Format(PyExc_ValueError, "Queue %R is closed", (PyObject *)self);
@@ -42,11 +43,33 @@ call_put(const gop_engine *e, void *arg, int how, int64_t deadline)
     return e->gop_queue_put(source->target, source->data, source->len, how, deadline);
 }
 
+PyObject *
+queue_write(queue_object *self, const void *data, Py_ssize_t len, int64_t deadline)
+{
+    record_source source = {.target = &self->queue, .data = data, .len = (uint64_t)len};
+    int rc = record_write(call_put, &source, deadline);
+    switch (rc) {
+    case 0:
+        self->put_into = true;
+        Py_RETURN_NONE;
+    case WAIT_RAISED:
+        return NULL;
+    case -EAGAIN:
+        PyErr_SetNone(queue_full);
+        return NULL;
+    case -ESHUTDOWN:
+        PyErr_SetNone(queue_shut);
+        return NULL;
+    default:
+        return raise_errno(rc, "Queue.put()");
+    }
+}
+
 PyDoc_STRVAR(queue_put_doc,
 "put($self, obj, block=True, timeout=None)\n--\n\n"
 "Put obj into the queue, which has it when the call returns. If the queue is\n"
 "full, wait for a free slot, at most timeout seconds, or not at all if block\n"
-"is false, and then raise queue.Full.");
+"is false, and then raise queue.Full. Raise ShutDown if the queue was shut down.");
 
 static PyObject *
 queue_put(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -65,28 +88,16 @@ queue_put(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
         }
         obj = values[0];
     }
-    if (!self->open) {
-        return raise_not_open(self);
+    if (!self->writable) {
+        return queue_raise_not_open(self);
     }
     codec_item item;
     if (codec_encode(obj, &item) < 0) {
         return queue_pickling_failed(self, obj);
     }
-    record_source source = {.target = &self->segment, .data = item.data, .len = (uint64_t)item.len};
-    int rc = record_write(call_put, &source, deadline);
+    PyObject *result = queue_write(self, item.data, item.len, deadline);
     codec_release(&item);
-    switch (rc) {
-    case 0:
-        self->put_into = true;
-        Py_RETURN_NONE;
-    case WAIT_RAISED:
-        return NULL;
-    case -EAGAIN:
-        PyErr_SetNone(queue_full);
-        return NULL;
-    default:
-        return raise_errno(rc, "Queue.put()");
-    }
+    return result;
 }
 
 PyDoc_STRVAR(queue_put_nowait_doc,
@@ -110,11 +121,34 @@ call_get(const gop_engine *e, void *arg, int how, int64_t deadline)
     return e->gop_queue_get(sink->origin, sink->buf, sink->cap, &sink->len, how, deadline);
 }
 
+int
+queue_read(queue_object *self, record_sink *sink, int64_t deadline, PyObject **bytes)
+{
+    sink->origin = &self->queue;
+    int rc = record_read(call_get, sink, UINT64_MAX, deadline, bytes);
+    switch (rc) {
+    case 0:
+        return 0;
+    case WAIT_RAISED:
+        break;
+    case -EAGAIN:
+        PyErr_SetNone(queue_empty);
+        break;
+    case -ESHUTDOWN:
+        PyErr_SetNone(queue_shut);
+        break;
+    default:
+        raise_errno(rc, "Queue.get()");
+    }
+    return -1;
+}
+
 PyDoc_STRVAR(queue_get_doc,
 "get($self, block=True, timeout=None)\n--\n\n"
 "Remove the oldest item from the queue and return it. If the queue is empty,\n"
 "wait for an item, at most timeout seconds, or not at all if block is false,\n"
-"and then raise queue.Empty.");
+"and then raise queue.Empty. Raise ShutDown if the queue is empty and was shut\n"
+"down.");
 
 static PyObject *
 queue_get(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -128,24 +162,16 @@ queue_get(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
             return NULL;
         }
     }
-    if (!self->open) {
-        return raise_not_open(self);
+    if (!self->readable) {
+        return queue_raise_not_open(self);
     }
     char buf[RECORD_INLINE];
-    record_sink sink = {.origin = &self->segment, .buf = buf, .cap = sizeof(buf)};
+    record_sink sink = {.buf = buf, .cap = sizeof(buf)};
     PyObject *bytes;
-    int rc = record_read(call_get, &sink, UINT64_MAX, deadline, &bytes);
-    switch (rc) {
-    case 0:
-        return bytes ? codec_decode_owned(bytes) : codec_decode(buf, sink.len);
-    case WAIT_RAISED:
+    if (queue_read(self, &sink, deadline, &bytes) < 0) {
         return NULL;
-    case -EAGAIN:
-        PyErr_SetNone(queue_empty);
-        return NULL;
-    default:
-        return raise_errno(rc, "Queue.get()");
     }
+    return bytes ? codec_decode_owned(bytes) : codec_decode(buf, sink.len);
 }
 
 PyDoc_STRVAR(queue_get_nowait_doc,
@@ -171,7 +197,7 @@ queue_qsize(queue_object *self, PyObject *Py_UNUSED(ignored))
     if (queue_check(self) < 0) {
         return NULL;
     }
-    return PyLong_FromUnsignedLongLong(gop_queue_len(&self->segment));
+    return PyLong_FromUnsignedLongLong(gop_queue_len(&self->queue));
 }
 
 PyDoc_STRVAR(queue_empty_doc,
@@ -186,11 +212,18 @@ queue_is_empty(queue_object *self, PyObject *Py_UNUSED(ignored))
     }
     /* As the standard library's queue, whose close() takes effect on the pipe
      * only once put() has started the feeder thread. */
-    if (!self->open && self->put_into) {
+    if (!self->readable && self->put_into) {
         PyErr_SetString(PyExc_OSError, "handle is closed");
         return NULL;
     }
-    return PyBool_FromLong(gop_queue_len(&self->segment) == 0);
+    /* Those who watch may be told of an item just before it can be seen: let the
+     * engine look. */
+    if (gop_queue_len(&self->queue) == 0 && gop_queue_is_watched(&self->queue) &&
+        queue_await(self, DEADLINE_NOW) < 0)
+    {
+        return NULL;
+    }
+    return PyBool_FromLong(gop_queue_len(&self->queue) == 0);
 }
 
 PyDoc_STRVAR(queue_full_doc,
@@ -203,8 +236,8 @@ queue_is_full(queue_object *self, PyObject *Py_UNUSED(ignored))
     if (queue_check(self) < 0) {
         return NULL;
     }
-    uint64_t maxsize = gop_queue_maxsize(&self->segment);
-    return PyBool_FromLong(maxsize != 0 && gop_queue_len(&self->segment) >= maxsize);
+    uint64_t maxsize = gop_queue_maxsize(&self->queue);
+    return PyBool_FromLong(maxsize != 0 && gop_queue_len(&self->queue) >= maxsize);
 }
 
 PyDoc_STRVAR(queue_close_doc,
@@ -214,14 +247,32 @@ PyDoc_STRVAR(queue_close_doc,
 static PyObject *
 queue_close(queue_object *self, PyObject *Py_UNUSED(ignored))
 {
-    self->open = false;
+    self->readable = self->writable = false;
     Py_RETURN_NONE;
 }
 
 static PyObject *
 queue_get_closed(queue_object *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(!self->open);
+    return PyBool_FromLong(!self->readable && !self->writable);
+}
+
+static PyObject *
+queue_get_readable(queue_object *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->readable);
+}
+
+static PyObject *
+queue_get_writable(queue_object *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(self->writable);
+}
+
+static PyObject *
+queue_get_bell(queue_object *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLong(self->queue.bell);
 }
 
 static PyObject *
@@ -230,14 +281,15 @@ queue_get_maxsize(queue_object *self, void *Py_UNUSED(closure))
     if (queue_check(self) < 0) {
         return NULL;
     }
-    uint64_t maxsize = gop_queue_maxsize(&self->segment);
+    uint64_t maxsize = gop_queue_maxsize(&self->queue);
     /* What the standard library has for no limit: its SEM_VALUE_MAX. */
     return PyLong_FromUnsignedLongLong(maxsize ? maxsize : GOP_SEM_MAX);
 }
 
 PyDoc_STRVAR(queue_fileno_doc,
 "_fileno($self)\n--\n\n"
-"Return the descriptor of the queue's memory, for _attach() elsewhere.");
+"Return the descriptor of the queue's memory, for _attach() elsewhere, to which\n"
+"that of its bell goes too.");
 
 static PyObject *
 queue_fileno(queue_object *self, PyObject *Py_UNUSED(ignored))
@@ -245,7 +297,7 @@ queue_fileno(queue_object *self, PyObject *Py_UNUSED(ignored))
     if (queue_check(self) < 0) {
         return NULL;
     }
-    return PyLong_FromLong(self->segment.fd);
+    return PyLong_FromLong(self->queue.seg.fd);
 }
 
 /* ---- life ---- */
@@ -255,7 +307,8 @@ queue_alloc(PyTypeObject *type)
 {
     queue_object *self = (queue_object *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        self->segment.fd = -1;
+        self->queue.seg.fd = -1;
+        self->queue.bell = -1;
     }
     return self;
 }
@@ -300,7 +353,7 @@ queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
         return -1;
     }
     /* Other threads may be inside calls on the segment, so it is never replaced. */
-    if (self->segment.window[0] != NULL) {
+    if (self->queue.seg.window[0] != NULL) {
         PyErr_Format(PyExc_RuntimeError, "%s.__init__() was called before", Py_TYPE(self)->tp_name);
         return -1;
     }
@@ -308,24 +361,29 @@ queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
     if (e == NULL) {
         return -1;
     }
-    int rc = e->gop_queue_create(&self->segment, maxsize);
+    int rc = e->gop_queue_create(&self->queue, maxsize);
     if (rc < 0) {
         raise_errno(rc, "cannot make a queue");
         return -1;
     }
-    self->open = true;
+    self->readable = self->writable = true;
     return 0;
 }
 
 PyDoc_STRVAR(queue_attach_doc,
-"_attach($type, fd)\n--\n\n"
-"Make an object of the queue whose memory has descriptor fd, and own fd.");
+"_attach($type, memory, bell=-1, /)\n--\n\n"
+"Make an object of the queue whose descriptors these are, and own them.");
 
 static PyObject *
-queue_attach(PyTypeObject *type, PyObject *arg)
+queue_attach(PyTypeObject *type, PyObject *args)
 {
-    int fd = PyObject_AsFileDescriptor(arg);
-    if (fd < 0) {
+    PyObject *file;
+    int bell = -1;
+    if (!PyArg_ParseTuple(args, "O|i:_attach", &file, &bell)) {
+        return NULL;
+    }
+    int memory = PyObject_AsFileDescriptor(file);
+    if (memory < 0) {
         return NULL;
     }
     const gop_engine *e = engine();
@@ -336,12 +394,12 @@ queue_attach(PyTypeObject *type, PyObject *arg)
     if (self == NULL) {
         return NULL;
     }
-    int rc = e->gop_segment_open(&self->segment, fd, GOP_KIND_QUEUE);
+    int rc = e->gop_queue_open(&self->queue, memory, bell);
     if (rc < 0) {
         Py_DECREF(self);
         return raise_errno(rc, "cannot attach a queue");
     }
-    self->open = true;
+    self->readable = self->writable = true;
     return (PyObject *)self;
 }
 
@@ -349,7 +407,7 @@ static void
 queue_dealloc(queue_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    gop_segment_close(&self->segment);
+    gop_queue_close(&self->queue);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -362,14 +420,26 @@ static PyMethodDef queue_methods[] = {
     {"qsize", (PyCFunction)queue_qsize, METH_NOARGS, queue_qsize_doc},
     {"empty", (PyCFunction)queue_is_empty, METH_NOARGS, queue_empty_doc},
     {"full", (PyCFunction)queue_is_full, METH_NOARGS, queue_full_doc},
+    {"shutdown", (PyCFunction)(void (*)(void))queue_shutdown, METH_FASTCALL | METH_KEYWORDS,
+     queue_shutdown_doc},
     {"close", (PyCFunction)queue_close, METH_NOARGS, queue_close_doc},
     {"_fileno", (PyCFunction)queue_fileno, METH_NOARGS, queue_fileno_doc},
-    {"_attach", (PyCFunction)queue_attach, METH_O | METH_CLASS, queue_attach_doc},
+    {"_put_bytes", (PyCFunction)queue_put_bytes, METH_O, queue_put_bytes_doc},
+    {"_get_bytes", (PyCFunction)queue_get_bytes, METH_NOARGS, queue_get_bytes_doc},
+    {"_poll", (PyCFunction)(void (*)(void))queue_poll, METH_FASTCALL | METH_KEYWORDS,
+     queue_poll_doc},
+    {"_watch", (PyCFunction)queue_watch, METH_NOARGS, queue_watch_doc},
+    {"_close_reader", (PyCFunction)queue_close_reader, METH_NOARGS, queue_close_reader_doc},
+    {"_close_writer", (PyCFunction)queue_close_writer, METH_NOARGS, queue_close_writer_doc},
+    {"_attach", (PyCFunction)queue_attach, METH_VARARGS | METH_CLASS, queue_attach_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef queue_getset[] = {
     {"_closed", (getter)queue_get_closed, NULL, NULL, NULL},
+    {"_readable", (getter)queue_get_readable, NULL, NULL, NULL},
+    {"_writable", (getter)queue_get_writable, NULL, NULL, NULL},
+    {"_bell", (getter)queue_get_bell, NULL, NULL, NULL},
     {"_maxsize", (getter)queue_get_maxsize, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -395,6 +465,19 @@ static PyType_Spec queue_spec = {
     .slots = queue_slots,
 };
 
+/* The standard library's ShutDown, or one like it. */
+static PyObject *
+shutdown_exception(PyObject *standard)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return PyObject_GetAttrString(standard, "ShutDown");
+#else
+    (void)standard;
+    return PyErr_NewExceptionWithDoc("goprocessing.queues.ShutDown",
+                                     "Raised when put/get with shut-down queue.", NULL, NULL);
+#endif
+}
+
 int
 queue_exec(PyObject *module)
 {
@@ -404,10 +487,13 @@ queue_exec(PyObject *module)
     }
     Py_XSETREF(queue_full, PyObject_GetAttrString(standard, "Full"));
     Py_XSETREF(queue_empty, PyObject_GetAttrString(standard, "Empty"));
+    Py_XSETREF(queue_shut, shutdown_exception(standard));
     Py_DECREF(standard);
     Py_XSETREF(name_put, PyUnicode_InternFromString("put"));
     Py_XSETREF(name_get, PyUnicode_InternFromString("get"));
-    if (queue_full == NULL || queue_empty == NULL || name_put == NULL || name_get == NULL) {
+    if (queue_full == NULL || queue_empty == NULL || queue_shut == NULL || name_put == NULL ||
+        name_get == NULL || PyModule_AddObjectRef(module, "ShutDown", queue_shut) < 0)
+    {
         return -1;
     }
     PyTypeObject *type = module_add_type(module, &queue_spec, NULL);

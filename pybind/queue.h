@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include "engine.h"
+#include "record.h"
 
 /*
  * close() leaves the segment mapped, because qsize(), full(), task_done() and
@@ -14,17 +15,52 @@
  */
 typedef struct queue_object {
     PyObject_HEAD
-    gop_segment segment; /* set once, released with the object */
-    bool open;           /* __init__() was called, close() was not */
-    bool put_into;       /* by this process */
+    gop_queue queue; /* set once, released with the object */
+    bool readable;   /* __init__() was called, close() was not */
+    bool writable;   /* the same; each end can also be closed by itself */
+    bool put_into;   /* by this process */
 } queue_object;
 
 /* 0, or -1 with an exception set if the queue has no segment. */
 int queue_check(const queue_object *self);
 
+/* Raises the standard library's ValueError for a queue that was closed. */
+PyObject *queue_raise_not_open(queue_object *self);
+
+/* Puts one record. Returns None, or NULL with queue.Full, ShutDown, ... set. */
+PyObject *queue_write(queue_object *self, const void *data, Py_ssize_t len, int64_t deadline);
+
+/* Gets one record, as record_read. 0, or -1 with queue.Empty, ShutDown, ... set. */
+int queue_read(queue_object *self, record_sink *sink, int64_t deadline, PyObject **bytes);
+
 /* For put(obj) while the exception of a pickler is set: leaves it to the caller,
  * or calls the class's own _on_queue_feeder_error. Returns put's result. */
 PyObject *queue_pickling_failed(queue_object *self, PyObject *obj);
+
+/* queue_shutdown.c */
+extern const char queue_shutdown_doc[];
+PyObject *queue_shutdown(queue_object *self, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *kwnames);
+
+/* queue_ends.c: what is behind _reader and _writer */
+
+/* Waits until get() would not: 1; 0 if that is not so before the deadline; -1 with
+ * an exception set. */
+int queue_await(queue_object *self, int64_t deadline);
+
+extern const char queue_put_bytes_doc[];
+extern const char queue_get_bytes_doc[];
+extern const char queue_poll_doc[];
+extern const char queue_watch_doc[];
+extern const char queue_close_reader_doc[];
+extern const char queue_close_writer_doc[];
+PyObject *queue_put_bytes(queue_object *self, PyObject *buf);
+PyObject *queue_get_bytes(queue_object *self, PyObject *ignored);
+PyObject *queue_poll(queue_object *self, PyObject *const *args, Py_ssize_t nargs,
+                     PyObject *kwnames);
+PyObject *queue_watch(queue_object *self, PyObject *ignored);
+PyObject *queue_close_reader(queue_object *self, PyObject *ignored);
+PyObject *queue_close_writer(queue_object *self, PyObject *ignored);
 
 int joinable_queue_exec(PyObject *module, PyTypeObject *base);
 

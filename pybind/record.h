@@ -12,7 +12,7 @@
 
 /* A record to write: the arg of a blocking_call that writes. */
 typedef struct record_source {
-    void *target; /* gop_segment or gop_conn */
+    void *target; /* gop_queue or gop_conn */
     gop_bytes data;
     uint64_t len;
 } record_source;
@@ -22,7 +22,7 @@ int record_write(blocking_call call, record_source *source, int64_t deadline);
 
 /* Where a record is read to: the arg of a blocking_call that reads. */
 typedef struct record_sink {
-    void *origin; /* gop_segment or gop_conn */
+    void *origin; /* gop_queue or gop_conn */
     char *buf;
     uint64_t cap;
     uint64_t len; /* set to the length of the record */

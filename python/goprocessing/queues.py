@@ -6,6 +6,7 @@ so there is nothing to join, and nothing is lost when the process exits.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import types
 from multiprocessing import queues
@@ -14,12 +15,14 @@ from multiprocessing.queues import SimpleQueue as SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _engine
+from ._engine import ShutDown as ShutDown
+from .queue_ends import End, Reader, Writer
 from .reduction import dup_fd, receive_fd
 
 if TYPE_CHECKING:
     from .reduction import PickledFd
 
-__all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
+__all__ = ["JoinableQueue", "Queue", "ShutDown", "SimpleQueue"]
 
 if not TYPE_CHECKING:
 
@@ -30,13 +33,15 @@ if not TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def _rebuild(cls: type[_engine.Queue[Any]], pickled: PickledFd) -> _engine.Queue[Any]:
-    fd = receive_fd(pickled)
-    try:
-        return cls._attach(fd)
-    except BaseException:
-        os.close(fd)
-        raise
+def _rebuild(cls: type[_engine.Queue[Any]], *pickled: PickledFd) -> _engine.Queue[Any]:
+    with contextlib.ExitStack() as undo:
+        fds = []
+        for stand_in in pickled:
+            fds.append(receive_fd(stand_in))
+            undo.callback(os.close, fds[-1])
+        rebuilt = cls._attach(*fds)
+        undo.pop_all()
+    return rebuilt
 
 
 # Programs ask isinstance(q, multiprocessing.queues.Queue). That class cannot be
@@ -54,11 +59,15 @@ else:
 class Queue(_Queue[_T]):
     """A first in, first out queue of pickled objects; unbounded if maxsize <= 0"""
 
+    _reader = End(Reader)
+    _writer = End(Writer)
+
     def __init__(self, maxsize: int = 0, *, ctx: BaseContext | None = None) -> None:
         _engine.Queue.__init__(self, maxsize)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), dup_fd(self._fileno())), self.__getstate__()
+        fds = [dup_fd(fd) for fd in (self._fileno(), self._bell) if fd >= 0]
+        return _rebuild, (type(self), *fds), self.__getstate__()
 
     # The attributes that a subclass added. A subclass that was written for the
     # standard library's queue nests this state in its own.

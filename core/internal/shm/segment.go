@@ -150,7 +150,7 @@ func (s *Segment) header() *Header { return (*Header)(s.windows[0]) }
 // to be another file's.
 func (s *Segment) Close() error {
 	s.unmap()
-	owned := s.checkDescriptor() == nil
+	owned := s.CheckDescriptor() == nil
 	fd := s.FD
 	s.FD = -1
 	if !owned {
@@ -179,7 +179,7 @@ func (s *Segment) window(k int) (unsafe.Pointer, error) {
 	if p := atomic.LoadPointer(&s.windows[k]); p != nil {
 		return p, nil
 	}
-	if err := s.checkDescriptor(); err != nil {
+	if err := s.CheckDescriptor(); err != nil {
 		return nil, err
 	}
 	var offset int64
@@ -231,7 +231,7 @@ func (s *Segment) At(offset, n uint64) (unsafe.Pointer, error) {
 
 // look finds out whether another process made the file at least end bytes long.
 func (s *Segment) look(end uint64) error {
-	if err := s.checkDescriptor(); err != nil {
+	if err := s.CheckDescriptor(); err != nil {
 		return err
 	}
 	if end > s.size.Load() {
@@ -240,9 +240,9 @@ func (s *Segment) look(end uint64) error {
 	return nil
 }
 
-// checkDescriptor makes sure that FD still is this segment: a daemon that closed
+// CheckDescriptor makes sure that FD still is this segment: a daemon that closed
 // all descriptors may have other files under their numbers.
-func (s *Segment) checkDescriptor() error {
+func (s *Segment) CheckDescriptor() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(s.FD), &st); err != nil || st.Dev != s.device || st.Ino != s.inode {
 		return ErrDescriptor
@@ -254,7 +254,7 @@ func (s *Segment) checkDescriptor() error {
 // Allocate makes sure that the n bytes at offset have memory, so that touching
 // them cannot fail. The file grows if need be. Fresh memory is zero.
 func (s *Segment) Allocate(offset, n uint64) error {
-	if err := s.checkDescriptor(); err != nil {
+	if err := s.CheckDescriptor(); err != nil {
 		return err
 	}
 	for {
@@ -271,7 +271,7 @@ func (s *Segment) Allocate(offset, n uint64) error {
 
 // Discard gives the memory of the n bytes at offset back to the system.
 func (s *Segment) Discard(offset, n uint64) {
-	if s.checkDescriptor() != nil {
+	if s.CheckDescriptor() != nil {
 		return
 	}
 	// What fails here is kept, and used again.

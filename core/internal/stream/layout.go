@@ -47,39 +47,55 @@ type Stream struct {
 	_        [40]byte
 
 	// Producers' lines; written under putLock.
-	putLock futex.Mutex
-	puts    atomic.Uint64 // items visible to consumers; == put[seq&1].puts but for an instant
-	putSeq  atomic.Uint64 // the current state is put[putSeq&1]
-	_       [40]byte
-	put     [2]putState
+	putLock  futex.Mutex
+	puts     atomic.Uint64 // items visible to consumers; == put[seq&1].puts but for an instant
+	putSeq   atomic.Uint64 // the current state is put[putSeq&1]
+	putFlags atomic.Uint32 // shut, gone, watched
+	_        [36]byte
+	put      [2]putState
 
-	// Consumers' lines; written under getLock.
-	getLock futex.Mutex
-	gets    atomic.Uint64 // items taken; the current state is get[gets&1]
-	seen    uint64        // puts when a consumer last looked
-	_       [40]byte
-	get     [2]getState
+	// Consumers' lines; written under getLock, but for the flags.
+	getLock  futex.Mutex
+	gets     atomic.Uint64 // items taken; the current state is get[gets&1]
+	seen     uint64        // puts when a consumer last looked
+	getFlags atomic.Uint32 // what consumers need of putFlags on a line of their own
+	_        [36]byte
+	get      [2]getState
 
 	// Task accounting: any process, compare-and-swap; never above puts.
-	done atomic.Uint64
-	idle futex.Word // done == puts
-	_    [52]byte
+	done    atomic.Uint64
+	idle    futex.Word    // done == puts - dropped
+	dropped atomic.Uint64 // items that were in the stream when gone was set
+	_       [40]byte
 
-	nonEmpty futex.Word // puts > gets
+	nonEmpty futex.Word // puts > gets, or shut
 	_        [60]byte
-	nonFull  futex.Word // room for one more
+	nonFull  futex.Word // room for one more, or shut
 	_        [60]byte
 
 	Doorbell Doorbell
 	_        [176]byte
 }
 
-// Doorbell is what the two ends of a pipe know of the socket between them; see
-// core.Conn. It is no part of the stream.
+// Flags of a stream; none is ever cleared. What putFlags says is in force. It is
+// stored under putLock, so a producer that has the lock knows what holds for its
+// item.
+//
+// getFlags is a copy of gone and watched. gone is stored under getLock too, first
+// in putFlags; whoever takes over getLock from a process killed in between copies
+// it. watched is stored first in getFlags: set there alone, it does nothing.
+const (
+	shut    = 1 << iota // nothing can be put any more; see Shutdown
+	gone                // nothing can be got any more, whatever puts - gets is
+	watched             // the bell is to agree with the stream; see Bell
+)
+
+// Doorbell is what the users of a bell know of it: the two ends of a pipe of the
+// socket between them (see core.Conn), those of a queue of its Bell.
 type Doorbell struct {
 	Lock      futex.Mutex
 	Rung      atomic.Uint32
-	Attending atomic.Uint32
+	Attending atomic.Uint32 // pipes only
 }
 
 // putState is what producers know.

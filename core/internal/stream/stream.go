@@ -14,6 +14,7 @@ var (
 	ErrEmpty = errors.New("stream is empty")
 	ErrFull  = errors.New("stream is full")
 	ErrDone  = errors.New("more items marked done than were put")
+	ErrShut  = errors.New("stream was shut down")
 )
 
 // TooLong is what Get returns for an item that does not fit the buffer; it has
@@ -72,11 +73,18 @@ func (t *Stream) Len() uint64 {
 	for {
 		gets := t.gets.Load()
 		puts := t.puts.Load()
-		if t.gets.Load() == gets {
-			return puts - gets
+		if t.gets.Load() != gets {
+			continue
 		}
+		if t.putFlags.Load()&gone != 0 {
+			return 0
+		}
+		return puts - gets
 	}
 }
+
+// Ready reports whether TryGet would find an item, or that none will come.
+func (t *Stream) Ready() bool { return t.Len() > 0 || t.putFlags.Load()&shut != 0 }
 
 // MaxItems returns the bound on Len, 0 for none.
 func (t *Stream) MaxItems() uint64 { return t.maxItems }
@@ -120,16 +128,18 @@ func (t *Stream) lockGet(l *futex.Limit) error {
 		return err
 	}
 	if inherited {
+		t.getFlags.Or(t.putFlags.Load() & gone)
 		// It may have made room without telling.
 		t.nonFull.Wake(futex.All)
 	}
 	return nil
 }
 
-// TryPut appends a copy of item. alone tells that there was no other item before
-// it. Errors: ErrFull, unix.EBUSY as futex.Mutex.Lock, and what shm.Segment says
-// when there is no memory for the item; nothing was changed then.
-func (t *Stream) TryPut(s *shm.Segment, item []byte, l *futex.Limit) (alone bool, err error) {
+// TryPut appends a copy of item, and has b, which may be nil, rung if it is
+// watched. alone tells that there was no other item before it. Errors: ErrFull,
+// ErrShut, unix.EBUSY as futex.Mutex.Lock, and what shm.Segment says when there
+// is no memory for the item; nothing was changed then.
+func (t *Stream) TryPut(s *shm.Segment, b Bell, item []byte, l *futex.Limit) (alone bool, err error) {
 	if err := t.lockPut(l); err != nil {
 		return false, err
 	}
@@ -137,13 +147,15 @@ func (t *Stream) TryPut(s *shm.Segment, item []byte, l *futex.Limit) (alone bool
 	before := t.current()
 	alone = gets == before.puts
 	switch {
+	case t.putFlags.Load()&shut != 0:
+		err = ErrShut
 	case t.maxItems > 0 && before.puts-gets >= t.maxItems:
 		err = ErrFull
 	case t.maxBytes > 0 && !alone && t.pending() >= t.maxBytes:
 		err = ErrFull
 	default:
 		v := view{t, s}
-		err = v.append(before, item)
+		err = v.append(before, b, item)
 	}
 	t.putLock.Unlock()
 	if err == nil {
@@ -158,7 +170,7 @@ func (t *Stream) pending() uint64 {
 	return t.produced() - got
 }
 
-func (v *view) append(before putState, item []byte) error {
+func (v *view) append(before putState, b Bell, item []byte) error {
 	if len(item) > maxItem {
 		return unix.EFBIG
 	}
@@ -195,8 +207,12 @@ func (v *view) append(before putState, item []byte) error {
 	}
 	st.bytes += size
 	st.puts++
+	rung := v.t.ring(b)
 	v.t.commit(&st)
 	v.t.publish(st.puts)
+	if rung {
+		v.t.Doorbell.Lock.Unlock()
+	}
 	return nil
 }
 
@@ -225,10 +241,10 @@ func (v *view) write(st *putState, data []byte) error {
 }
 
 // Put appends a copy of item, waiting for room as l allows.
-func (t *Stream) Put(s *shm.Segment, item []byte, l *futex.Limit) error {
+func (t *Stream) Put(s *shm.Segment, b Bell, item []byte, l *futex.Limit) error {
 	slept := false
 	for {
-		_, err := t.TryPut(s, item, l)
+		_, err := t.TryPut(s, b, item, l)
 		if err != ErrFull {
 			if slept {
 				t.WakeNextPut()
@@ -246,7 +262,8 @@ func (t *Stream) Put(s *shm.Segment, item []byte, l *futex.Limit) error {
 	}
 }
 
-// AwaitRoom waits until the stream is not full. slept: see futex.Await.
+// AwaitRoom waits until the stream is not full, or shut down. slept: see
+// futex.Await.
 func (t *Stream) AwaitRoom(s *shm.Segment, l *futex.Limit) (slept bool, err error) {
 	return futex.AwaitWord(&t.nonFull, l, &s.Spin[0], hasRoom{t})
 }
@@ -260,17 +277,24 @@ func (t *Stream) WakeNextPut() {
 }
 
 // TryGet takes the oldest item into buf and returns its length. Errors: ErrEmpty,
-// TooLong, unix.EBUSY.
+// ErrShut, TooLong, unix.EBUSY.
 func (t *Stream) TryGet(s *shm.Segment, buf []byte, l *futex.Limit) (int, error) {
 	if t.gets.Load() == t.puts.Load() {
-		return 0, ErrEmpty
+		return 0, t.nothing()
 	}
 	if err := t.lockGet(l); err != nil {
 		return 0, err
 	}
+	if t.getFlags.Load()&gone != 0 {
+		t.getLock.Unlock()
+		return 0, ErrShut
+	}
 	v := view{t, s}
 	n, passed, err := v.take(buf)
 	t.getLock.Unlock()
+	if err == ErrEmpty {
+		err = t.nothing()
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -284,6 +308,16 @@ func (t *Stream) TryGet(s *shm.Segment, buf []byte, l *futex.Limit) (int, error)
 		t.putLock.Unlock()
 	}
 	return n, nil
+}
+
+// nothing returns why TryGet found nothing.
+func (t *Stream) nothing() error {
+	if t.putFlags.Load()&shut != 0 && t.Len() == 0 {
+		return ErrShut
+	}
+	// Also if the stream was shut down with an item put just before: the next
+	// try takes it.
+	return ErrEmpty
 }
 
 // take copies the record at the head into buf. passed: the head left a chunk.
@@ -373,21 +407,39 @@ func (t *Stream) awaitItem(s *shm.Segment, l *futex.Limit) (slept bool, err erro
 	return futex.AwaitWord(&t.nonEmpty, l, &s.Spin[1], hasItem{t})
 }
 
-// AwaitItem waits for an item, which somebody else may take first.
+// AwaitItem waits for an item, which somebody else may take first, or until none
+// will come.
 func (t *Stream) AwaitItem(s *shm.Segment, l *futex.Limit) error {
-	_, err := t.awaitItem(s, l)
+	if t.Ready() {
+		return nil
+	}
+	slept, err := t.awaitItem(s, l)
+	if slept && t.Ready() {
+		// The wake-up was for one who takes the item.
+		t.nonEmpty.Wake(1)
+	}
 	return err
+}
+
+// due returns how many items there are to be marked done: those that were put,
+// but for the dropped ones.
+func (t *Stream) due() uint64 {
+	// In this order: dropped is of the last value of puts.
+	if t.putFlags.Load()&gone != 0 {
+		return t.puts.Load() - t.dropped.Load()
+	}
+	return t.puts.Load()
 }
 
 // Done marks one item done, or returns ErrDone when all that were put are.
 func (t *Stream) Done() error {
 	for {
-		done, puts := t.done.Load(), t.puts.Load()
-		if done == puts {
+		done := t.done.Load()
+		if done >= t.due() {
 			return ErrDone
 		}
 		if t.done.CompareAndSwap(done, done+1) {
-			if done+1 == t.puts.Load() {
+			if done+1 >= t.due() {
 				t.idle.Wake(futex.All)
 			}
 			return nil
@@ -395,10 +447,11 @@ func (t *Stream) Done() error {
 	}
 }
 
-// Unfinished returns how many items that were put are not marked done.
+// Unfinished returns how many items that were put are not marked done. Items may
+// have been marked done before they were dropped.
 func (t *Stream) Unfinished() uint64 {
 	done := t.done.Load()
-	return t.puts.Load() - done
+	return max(t.due(), done) - done
 }
 
 // Join waits until every item that was put is marked done.
@@ -418,6 +471,6 @@ type (
 	allDone struct{ t *Stream }
 )
 
-func (r hasRoom) Ready() bool { return !r.t.Full() }
-func (r hasItem) Ready() bool { return r.t.Len() > 0 }
+func (r hasRoom) Ready() bool { return !r.t.Full() || r.t.putFlags.Load()&shut != 0 }
+func (r hasItem) Ready() bool { return r.t.Ready() }
 func (r allDone) Ready() bool { return r.t.Unfinished() == 0 }

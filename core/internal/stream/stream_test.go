@@ -3,10 +3,7 @@ package stream
 import (
 	"bytes"
 	"fmt"
-	"os/exec"
-	"sync/atomic"
 	"testing"
-	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
@@ -58,7 +55,7 @@ func memory(t testing.TB, s *shm.Segment) int64 {
 
 func put(t testing.TB, q *Stream, s *shm.Segment, item []byte) {
 	t.Helper()
-	if _, err := q.TryPut(s, item, now); err != nil {
+	if _, err := q.TryPut(s, nil, item, now); err != nil {
 		t.Fatalf("putting %d bytes: %v", len(item), err)
 	}
 }
@@ -139,7 +136,7 @@ func TestAgainstReference(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				item := pattern(len(reference), size.Draw(t, "size"))
-				alone, err := q.TryPut(s, item, now)
+				alone, err := q.TryPut(s, nil, item, now)
 				if maxItems > 0 && uint64(len(reference)) == maxItems {
 					if err != ErrFull {
 						t.Fatalf("full, but put: %v", err)
@@ -225,7 +222,7 @@ func TestNoMemory(t *testing.T) {
 		q, s := newStream(t, 0)
 		put(t, q, s, pattern(1, 1000))
 		before, taken := q.current(), memory(t, s)
-		if _, err := q.TryPut(s, make([]byte, 2*fileLimit), now); !isErrno(err, unix.EFBIG) {
+		if _, err := q.TryPut(s, nil, make([]byte, 2*fileLimit), now); !isErrno(err, unix.EFBIG) {
 			t.Errorf("put without memory: %v", err)
 		}
 		if after := q.current(); after != before {
@@ -248,7 +245,7 @@ func TestNoMemory(t *testing.T) {
 func TestBoundedByBytes(t *testing.T) {
 	q, s := newStreams(t, 1, 0, 1000)
 	put(t, q[0], s, make([]byte, 5000)) // alone: whatever its size
-	if _, err := q[0].TryPut(s, nil, now); err != ErrFull || !q[0].Full() {
+	if _, err := q[0].TryPut(s, nil, nil, now); err != ErrFull || !q[0].Full() {
 		t.Errorf("put into a full stream: %v", err)
 	}
 	get(t, q[0], s)
@@ -327,12 +324,7 @@ func TestMemoryOfDeadProducer(t *testing.T) {
 	for range items {
 		put(t, q, s, item)
 	}
-	cmd := exec.Command("true")
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
-	// As if that process had been killed with the lock.
-	(*atomic.Uint64)(unsafe.Pointer(&q.putLock)).Store(uint64(cmd.Process.Pid) | 1<<32)
+	leaveLocked(t, &q.putLock)
 	for range items {
 		get(t, q, s)
 	}
@@ -365,7 +357,7 @@ func BenchmarkPutGet(b *testing.B) {
 			item, buf := pattern(0, size), make([]byte, size)
 			b.SetBytes(int64(size))
 			for b.Loop() {
-				if _, err := q.TryPut(s, item, now); err != nil {
+				if _, err := q.TryPut(s, nil, item, now); err != nil {
 					b.Fatal(err)
 				}
 				if _, err := q.TryGet(s, buf, now); err != nil {

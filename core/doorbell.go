@@ -1,0 +1,95 @@
+package core
+
+import (
+	"github.com/goprocessing/goprocessing/core/internal/stream"
+	"golang.org/x/sys/unix"
+)
+
+// bell is the eventfd(2) of a Queue as a stream.Bell: its counter is 1 while it is
+// rung, else 0.
+type bell Queue
+
+// ringer returns the queue's bell, nil if it has none.
+func (q *Queue) ringer() stream.Bell {
+	if q.bell < 0 {
+		return nil
+	}
+	return (*bell)(q)
+}
+
+// Ring and Silence fail if the program closed the descriptor behind the queue's
+// back. The number may be another file's by now; a daemon that closed this one
+// closed the segment's too, which can be recognized.
+
+func (b *bell) Ring() error {
+	if err := b.s.CheckDescriptor(); err != nil {
+		return err
+	}
+	one := [8]byte{1} // little-endian, as all machines that are supported
+	_, err := unix.Write(int(b.bell), one[:])
+	return err
+}
+
+func (b *bell) Silence() error {
+	if err := b.s.CheckDescriptor(); err != nil {
+		return err
+	}
+	var count [8]byte
+	if _, err := unix.Read(int(b.bell), count[:]); err != unix.EAGAIN { // it was not rung
+		return err
+	}
+	return nil
+}
+
+func (b *bell) Rung() bool {
+	fds := []unix.PollFd{{Fd: b.bell, Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return err == nil && n > 0 && fds[0].Revents&unix.POLLIN != 0
+		}
+	}
+}
+
+// Watch returns a descriptor that poll(2) and its kin find readable, from now on
+// and between calls, exactly as long as Get would not wait: because there is an
+// item, or because the queue was shut down. It is the same in each process and
+// remains the queue's; any number of processes may watch it, but none may read
+// it. Errors: ErrNoBell; that the descriptor was closed.
+//
+// A process that is killed may leave it readable although there is nothing to
+// get, until the next TryGet or PollWithin of any process.
+func (q *Queue) Watch() (fd int, err error) { return q.WatchWithin(atOnce()) }
+
+// WatchWithin is Watch within the limit l, for language bindings.
+func (q *Queue) WatchWithin(l *Limit) (fd int, err error) {
+	if q.s.FD < 0 {
+		return -1, ErrClosed
+	}
+	b := q.ringer()
+	if b == nil {
+		return -1, ErrNoBell
+	}
+	if err := q.s.CheckDescriptor(); err != nil {
+		return -1, err
+	}
+	if err := q.stream().Watch(b, l); err != nil {
+		return -1, err
+	}
+	return int(q.bell), nil
+}
+
+// PollWithin waits, within the limit l, until Get would not wait, for language
+// bindings.
+func (q *Queue) PollWithin(l *Limit) error {
+	if q.s.FD < 0 {
+		return ErrClosed
+	}
+	t := q.stream()
+	err := t.AwaitItem(&q.s, l)
+	t.Settle(q.ringer())
+	if err == unix.EAGAIN && t.Ready() { // see GetWithin
+		return nil
+	}
+	return err
+}

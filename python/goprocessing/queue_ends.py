@@ -1,0 +1,129 @@
+"""The two ends of a queue as connections.
+
+Programs use them of the standard library's queues, although they are private:
+to wait for several queues and processes at once (`connection.wait`), for an event
+loop (`add_reader`), or to wrap them in something of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+
+from . import _engine
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__: tuple[str, ...] = ()
+
+_EndT = TypeVar("_EndT", bound="_QueueEnd")
+
+
+class _QueueEnd:
+    """What both ends have in common: a view without state of its own."""
+
+    __slots__ = ("_queue",)
+
+    readable: ClassVar[bool] = False
+    writable: ClassVar[bool] = False
+
+    def __init__(self, queue: _engine.Queue[Any]) -> None:
+        self._queue = queue
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._queue is self._queue
+
+    def __hash__(self) -> int:
+        return hash((type(self), id(self._queue)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._queue,)
+
+    @property
+    def closed(self) -> bool:
+        """True if the end is closed"""
+        raise NotImplementedError
+
+    def _open(self) -> _engine.Queue[Any]:
+        if self.closed:
+            raise OSError("handle is closed")
+        return self._queue
+
+
+class Reader(_QueueEnd):
+    """The end that `get` takes items from"""
+
+    __slots__ = ()
+
+    readable = True
+
+    @property
+    def closed(self) -> bool:
+        """True if the end is closed"""
+        return not self._queue._readable
+
+    def close(self) -> None:
+        """Refuses `get` from now on, in this process"""
+        self._queue._close_reader()
+
+    def fileno(self) -> int:
+        """Returns a descriptor that is readable as long as `get` would not wait"""
+        return self._open()._watch()
+
+    def poll(self, timeout: float | None = 0.0) -> bool:
+        """Returns whether `get` would not wait, after waiting for that"""
+        return self._open()._poll(timeout)
+
+    # Not by way of the queue's methods: a subclass may have defined those by these.
+
+    def recv(self) -> Any:
+        """Gets an item"""
+        return _engine.Queue.get(self._open())
+
+    def recv_bytes(self) -> bytes:
+        """Gets an item as its pickle"""
+        return self._open()._get_bytes()
+
+
+class Writer(_QueueEnd):
+    """The end that `put` adds items at"""
+
+    __slots__ = ()
+
+    writable = True
+
+    @property
+    def closed(self) -> bool:
+        """True if the end is closed"""
+        return not self._queue._writable
+
+    def close(self) -> None:
+        """Refuses `put` from now on, in this process"""
+        self._queue._close_writer()
+
+    def send(self, obj: Any) -> None:
+        """Puts an item"""
+        _engine.Queue.put(self._open(), obj)
+
+    def send_bytes(self, buf: ReadableBuffer) -> None:
+        """Puts an item that was pickled already"""
+        self._open()._put_bytes(buf)
+
+
+class End(Generic[_EndT]):
+    """An attribute of a queue: one of its ends.
+
+    It is made anew at each access, because a queue that kept it could only be
+    freed by the garbage collector. An instance may have an attribute of its own
+    instead.
+    """
+
+    def __init__(self, cls: type[_EndT]) -> None:
+        self._cls = cls
+
+    @overload
+    def __get__(self, queue: None, owner: type) -> End[_EndT]: ...
+    @overload
+    def __get__(self, queue: _engine.Queue[Any], owner: type) -> _EndT: ...
+    def __get__(self, queue: _engine.Queue[Any] | None, owner: type) -> End[_EndT] | _EndT:
+        return self if queue is None else self._cls(queue)
