@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .managers import SyncManager
     from .pool import Pool
-    from .queues import JoinableQueue, Queue
+    from .queues import JoinableQueue, Queue, SimpleQueue
     from .synchronize import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
 
 __all__: tuple[str, ...] = ()
@@ -53,6 +53,12 @@ class BaseContext(context.BaseContext):
         from .queues import JoinableQueue
 
         return JoinableQueue(maxsize, ctx=self.get_context())
+
+    def SimpleQueue(self) -> SimpleQueue[Any]:
+        """Returns a queue object that is a pipe"""
+        from .queues import SimpleQueue
+
+        return SimpleQueue(ctx=self.get_context())
 
     def Pipe(self, duplex: bool = True) -> tuple[Connection, Connection]:
         """Returns two connection objects connected by a pipe"""

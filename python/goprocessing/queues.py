@@ -11,13 +11,15 @@ import os
 import types
 from multiprocessing import queues
 from multiprocessing.context import BaseContext
-from multiprocessing.queues import SimpleQueue as SimpleQueue
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _engine
 from ._engine import ShutDown as ShutDown
+from .connection import Connection, Pipe
 from .queue_ends import End, Reader, Writer
 from .reduction import dup_fd, receive_fd
+from .synchronize import Lock
 
 if TYPE_CHECKING:
     from .reduction import PickledFd
@@ -100,3 +102,27 @@ else:
 
 class JoinableQueue(_JoinableQueue[_T]):
     """A queue whose `join` waits until every item put was marked by `task_done`"""
+
+
+class SimpleQueue(queues.SimpleQueue[_T]):
+    """A pipe that any number of processes put into and get from"""
+
+    def __init__(self, *, ctx: BaseContext | None = None) -> None:
+        self._reader, self._writer = Pipe(duplex=False)
+        self._rlock = Lock()
+        # put() needs none: a message is sent whole.
+        self._wlock = Lock()
+        self._poll = self._reader.poll
+
+    def __getstate__(self) -> tuple[Connection, Connection, Lock, Lock]:  # type: ignore[override]
+        return self._reader, self._writer, self._rlock, self._wlock
+
+    def put(self, obj: _T) -> None:
+        self._writer.send(obj)
+
+    def get(self) -> _T:
+        # `Pool` takes the lock to have what is in the queue for itself.
+        with self._rlock:
+            pickled = self._reader.recv_bytes()
+        item: _T = ForkingPickler.loads(pickled)
+        return item
