@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from multiprocessing import connection
 from multiprocessing.connection import Client as Client
 from multiprocessing.connection import Listener as Listener
@@ -10,7 +9,7 @@ from multiprocessing.connection import wait as _wait
 from typing import TYPE_CHECKING, Any
 
 from . import _engine
-from .reduction import dup_fds, receive_fds
+from .reduction import dup_fds, received
 
 if TYPE_CHECKING:
     import socket
@@ -31,13 +30,8 @@ if not TYPE_CHECKING:
 def _rebuild(
     cls: type[_engine.Connection], pickled: PickledFd, side: int, modes: int
 ) -> _engine.Connection:
-    memory, sock = receive_fds(pickled)
-    try:
+    with received(pickled) as (memory, sock):
         return cls._attach(memory, sock, side, modes)
-    except BaseException:
-        os.close(memory)
-        os.close(sock)
-        raise
 
 
 class Connection(_engine.Connection, connection.Connection):

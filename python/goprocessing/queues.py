@@ -6,8 +6,6 @@ so there is nothing to join, and nothing is lost when the process exits.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import types
 from multiprocessing import queues
 from multiprocessing.context import BaseContext
@@ -18,7 +16,7 @@ from . import _engine
 from ._engine import ShutDown as ShutDown
 from .connection import Connection, Pipe
 from .queue_ends import End, Reader, Writer
-from .reduction import dup_fd, receive_fd
+from .reduction import dup_fds, received
 from .synchronize import Lock
 
 if TYPE_CHECKING:
@@ -35,15 +33,9 @@ if not TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def _rebuild(cls: type[_engine.Queue[Any]], *pickled: PickledFd) -> _engine.Queue[Any]:
-    with contextlib.ExitStack() as undo:
-        fds = []
-        for stand_in in pickled:
-            fds.append(receive_fd(stand_in))
-            undo.callback(os.close, fds[-1])
-        rebuilt = cls._attach(*fds)
-        undo.pop_all()
-    return rebuilt
+def _rebuild(cls: type[_engine.Queue[Any]], pickled: PickledFd) -> _engine.Queue[Any]:
+    with received(pickled) as fds:
+        return cls._attach(*fds)
 
 
 # Programs ask isinstance(q, multiprocessing.queues.Queue). That class cannot be
@@ -68,8 +60,8 @@ class Queue(_Queue[_T]):
         _engine.Queue.__init__(self, maxsize)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fds = [dup_fd(fd) for fd in (self._fileno(), self._bell) if fd >= 0]
-        return _rebuild, (type(self), *fds), self.__getstate__()
+        fds = [fd for fd in (self._fileno(), self._bell) if fd >= 0]
+        return _rebuild, (type(self), dup_fds(*fds)), self.__getstate__()
 
     # The attributes that a subclass added. A subclass that was written for the
     # standard library's queue nests this state in its own.

@@ -22,6 +22,7 @@ import os
 import pickle
 import socket
 import threading
+from collections.abc import Iterator
 from multiprocessing import context, reduction, resource_sharer
 from multiprocessing.reduction import DupFd as DupFd
 from multiprocessing.reduction import ForkingPickler as ForkingPickler
@@ -180,11 +181,6 @@ def dup_fds(*fds: int) -> PickledFd:
     return _Inherited([popen.DupFd(popen.duplicate_for_child(fd)) for fd in fds])
 
 
-def dup_fd(fd: int) -> PickledFd:
-    """A picklable stand-in for the only descriptor of an object."""
-    return dup_fds(fd)
-
-
 def dup_shared_fd(fd: int) -> PickledFd:
     """A picklable stand-in for a descriptor that several pickled objects have in common.
 
@@ -197,16 +193,18 @@ def dup_shared_fd(fd: int) -> PickledFd:
     return _Inherited([popen.DupFd(popen._fds.index(fd) if popen.method == "forkserver" else fd)])
 
 
-def receive_fds(pickled: PickledFd) -> list[int]:
-    """The descriptors that a stand-in stands for, close-on-exec. To be called once."""
-    fds = pickled.detach()
-    # Neither those that a spawned process inherited are, nor those from a socket.
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    return fds
+@contextlib.contextmanager
+def received(pickled: PickledFd) -> Iterator[list[int]]:
+    """The descriptors that a stand-in stands for, close-on-exec. To be called once.
 
-
-def receive_fd(pickled: PickledFd) -> int:
-    """The only descriptor that a stand-in stands for. To be called once."""
-    (fd,) = receive_fds(pickled)
-    return fd
+    They belong to the body, unless it fails.
+    """
+    with contextlib.ExitStack() as undo:
+        fds = pickled.detach()
+        for fd in fds:
+            undo.callback(os.close, fd)
+        # Neither those that a spawned process inherited are, nor those from a socket.
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        yield fds
+        undo.pop_all()

@@ -8,7 +8,7 @@ from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
 
 from . import _engine
-from .reduction import dup_shared_fd, receive_fd
+from .reduction import dup_shared_fd, received
 
 if TYPE_CHECKING:
     from .reduction import PickledFd
@@ -22,7 +22,8 @@ if not TYPE_CHECKING:
 
 
 def _rebuild(cls: Any, pickled: PickledFd, offset: int, *parts: Any) -> Any:
-    return cls._attach(receive_fd(pickled), offset, *parts)
+    with received(pickled) as (fd,):
+        return cls._attach(fd, offset, *parts)
 
 
 class _InSlot:
