@@ -33,7 +33,7 @@ THE_SAME = {
     "spawn",
     "util",
 }
-ADDED = {"install"}
+ADDED = {"ShutDown", "install"}
 
 
 def both(name: str) -> tuple[types.ModuleType, types.ModuleType]:

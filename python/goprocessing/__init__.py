@@ -34,6 +34,7 @@ if typing.TYPE_CHECKING:
     # As type checkers see `multiprocessing`: programs write Queue[int].
     from .queues import JoinableQueue as JoinableQueue
     from .queues import Queue as Queue
+    from .queues import ShutDown as ShutDown
     from .queues import SimpleQueue as SimpleQueue
 else:
     reducer = _default.reducer
@@ -64,10 +65,12 @@ else:
         )
     )
 
-    def __getattr__(name: str) -> types.ModuleType:
+    def __getattr__(name: str) -> types.ModuleType | type[Exception]:
         # Of `multiprocessing` a program finds what others have imported.
         if name in _SUBMODULES:
             return importlib.import_module(f".{name}", __name__)
+        if name == "ShutDown":
+            return importlib.import_module(".queues", __name__).ShutDown
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -130,6 +133,7 @@ __all__ = [
     "RawArray",
     "RawValue",
     "Semaphore",
+    "ShutDown",
     "SimpleQueue",
     "TimeoutError",
     "Value",

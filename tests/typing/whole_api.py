@@ -32,6 +32,7 @@ from goprocessing import (
     JoinableQueue,
     Process,
     Queue,
+    ShutDown,
     SimpleQueue,
     connection,
     context,
@@ -60,6 +61,12 @@ def use_queues(numbers: Queue[int], tasks: JoinableQueue[str], simple: SimpleQue
     assert_type(tasks.get(), str)
     tasks.task_done()
     tasks.join()
+    tasks.shutdown()
+    try:
+        numbers.shutdown(immediate=True)
+        numbers.put(1)
+    except (ShutDown, queues.ShutDown) as shut:
+        assert_type(shut, ShutDown)
     assert_type(simple.get(), bytes)
     simple.put(b"bytes")
     assert_type(simple.empty(), bool)
