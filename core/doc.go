@@ -20,6 +20,9 @@
 // chain of chunks that grows with what is in it and gives memory back when it is
 // drained.
 //
+// A queue comes with an eventfd(2) besides, so that it can be watched with poll(2)
+// and its kin. Queues that nobody watches do not use it.
+//
 // # Ownership
 //
 // A handle, such as a Queue, is the mapping and the descriptor; closing it does

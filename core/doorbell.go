@@ -1,6 +1,8 @@
 package core
 
 import (
+	"unsafe"
+
 	"github.com/goprocessing/goprocessing/core/internal/stream"
 	"golang.org/x/sys/unix"
 )
@@ -17,31 +19,44 @@ func (q *Queue) ringer() stream.Bell {
 	return (*bell)(q)
 }
 
-// Ring and Silence fail if the program closed the descriptor behind the queue's
-// back. The number may be another file's by now; a daemon that closed this one
-// closed the segment's too, which can be recognized.
+// If the program closed the descriptor behind the queue's back, the number may be
+// another file's by now. A daemon that closed this one closed the segment's too,
+// which can be recognized: then Ring and Silence fail, and Rung says no, so that
+// another process rings once too often rather than never.
 
 func (b *bell) Ring() error {
 	if err := b.s.CheckDescriptor(); err != nil {
 		return err
 	}
-	one := [8]byte{1} // little-endian, as all machines that are supported
-	_, err := unix.Write(int(b.bell), one[:])
-	return err
+	one := uint64(1)
+	return b.transfer(unix.SYS_WRITE, &one)
 }
 
 func (b *bell) Silence() error {
 	if err := b.s.CheckDescriptor(); err != nil {
 		return err
 	}
-	var count [8]byte
-	if _, err := unix.Read(int(b.bell), count[:]); err != unix.EAGAIN { // it was not rung
+	var count uint64
+	if err := b.transfer(unix.SYS_READ, &count); err != unix.EAGAIN { // it was not rung
 		return err
 	}
 	return nil
 }
 
+// transfer reads or writes the counter, which never blocks. unix.Read and
+// unix.Write leave garbage in a program built with -race.
+func (b *bell) transfer(call uintptr, count *uint64) error {
+	_, _, errno := unix.RawSyscall(call, uintptr(b.bell), uintptr(unsafe.Pointer(count)), unsafe.Sizeof(*count))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 func (b *bell) Rung() bool {
+	if b.s.CheckDescriptor() != nil {
+		return false
+	}
 	fds := []unix.PollFd{{Fd: b.bell, Events: unix.POLLIN}}
 	for {
 		n, err := unix.Poll(fds, 0)

@@ -62,7 +62,11 @@ func (d *Doorbell) silence(b Bell) {
 // caller holds putLock. locked: it is to unlock Doorbell.Lock as soon as the
 // stream is Ready.
 func (t *Stream) ring(b Bell) (locked bool) {
-	if t.putFlags.Load()&watched == 0 || b == nil || !t.Doorbell.lock(b) {
+	return t.putFlags.Load()&watched != 0 && t.ringWatched(b)
+}
+
+func (t *Stream) ringWatched(b Bell) (locked bool) {
+	if b == nil || !t.Doorbell.lock(b) {
 		return false
 	}
 	t.Doorbell.ring(b)
@@ -88,12 +92,15 @@ func (t *Stream) Watch(b Bell, l *futex.Limit) error {
 // after TryGet, whatever it returned, and after a TryPut that failed: it may have
 // completed what a killed producer left undone.
 func (t *Stream) Settle(b Bell) {
-	if t.getFlags.Load()&watched != 0 && b != nil {
+	if t.getFlags.Load()&watched != 0 {
 		t.settle(b)
 	}
 }
 
 func (t *Stream) settle(b Bell) {
+	if b == nil {
+		return
+	}
 	d := &t.Doorbell
 	// In this order: a producer may ring and unlock in between.
 	held, ready, rung := d.Lock.Held(), t.Ready(), d.Rung.Load() == 1
