@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import importlib
 import multiprocessing.connection
 import os
 import select
 import socket
 import threading
-from multiprocessing.connection import wait
 from typing import Any
 
+import goprocessing.connection
 import pytest
 
 from .test_queue import ITEMS
@@ -334,7 +335,14 @@ def test_readiness_for_the_kernel(pipe: Any) -> None:
         b.recv()
 
 
-def test_wait(pipe: Any, oneway: Any, start: Any) -> None:
+@pytest.fixture(
+    params=[multiprocessing.connection, goprocessing.connection], ids=lambda m: m.__name__
+)
+def wait(request: pytest.FixtureRequest) -> Any:
+    return request.param.wait
+
+
+def test_wait(wait: Any, pipe: Any, oneway: Any, start: Any) -> None:
     a, b = pipe
     reader, writer = oneway
     left, right = socket.socketpair()
@@ -344,7 +352,7 @@ def test_wait(pipe: Any, oneway: Any, start: Any) -> None:
         writer.send(1)
         assert wait(everything, 60) == [reader]
         a.send(2)
-        assert set(wait(everything, 60)) == {b, reader}
+        assert wait(everything, 60) == [b, reader]
         assert reader.recv() == 1
         assert b.recv() == 2
         assert wait(everything, 0.01) == []
@@ -354,6 +362,78 @@ def test_wait(pipe: Any, oneway: Any, start: Any) -> None:
         assert b in wait([b, child.sentinel])
         assert b.recv() == "from the child"
         assert wait([b, child.sentinel]) == [child.sentinel]
+
+
+def test_wait_for_everything(wait: Any, ctx: Any, pipe: Any, start: Any) -> None:
+    """Each of them alone, then all at once; in a process of its own, too."""
+    a, b = pipe
+    q = ctx.SimpleQueue()
+    ready = ctx.Event()
+    child = start(wait_for_event, ready)
+    left, right = socket.socketpair()
+    with (
+        left,
+        right,
+        contextlib.closing(q),
+        multiprocessing.connection.Listener(family="AF_UNIX") as listener,
+    ):
+        waker: Any = {
+            b: lambda: a.send(1),
+            q._reader: lambda: q.put(1),
+            left: lambda: right.send(b"x"),
+            listener._listener._socket: lambda: clients.append(  # type: ignore[attr-defined]
+                multiprocessing.connection.Client(listener.address)
+            ),
+            child.sentinel: ready.set,
+        }
+        clients: list[Any] = []
+        woken: list[Any] = []
+        for obj, wake in waker.items():
+            thread = threading.Thread(target=lambda: woken.append(wait([*waker][len(woken) :])))
+            thread.start()
+            until_blocked(os.getpid(), thread.native_id)
+            wake()
+            thread.join()
+            assert woken[-1] == [obj]
+        assert wait(waker) == list(waker)
+        assert wait(iter(waker), 0) == list(waker)
+        listener.accept().close()
+        clients.pop().close()
+
+
+def wait_for_event(event: Any) -> None:
+    event.wait()
+
+
+def test_wait_for_the_end_of_file(wait: Any, pipe: Any, oneway: Any) -> None:
+    a, b = pipe
+    reader, writer = oneway
+    assert wait([b, reader], 0) == []
+    a.close()
+    assert wait([b, reader]) == [b]
+    writer.close()
+    assert wait([b, reader]) == [b, reader]
+
+
+def test_wait_for_the_end_that_only_sends(wait: Any, oneway: Any) -> None:
+    reader, writer = oneway
+    assert wait([writer], 0) == []
+    reader.close()
+    assert wait([writer]) == [writer]
+
+
+def test_wait_that_is_told_nonsense(wait: Any, pipe: Any) -> None:
+    a, b = pipe
+    assert wait([], 0) == []
+    assert wait([b], -1) == []
+    a.send(1)
+    with pytest.raises(KeyError, match="already registered"):
+        wait([b, b])
+    with pytest.raises(ValueError, match="Invalid file object"):
+        wait([b, "nonsense"])
+    b.close()
+    with pytest.raises((OSError, ValueError)):
+        wait([a, b])
 
 
 def test_a_connection_through_a_connection(pipe: Any, start: Any, ctx: Any) -> None:

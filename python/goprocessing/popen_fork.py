@@ -3,6 +3,10 @@
 CPython 3.12 and later warn in `os.fork` when the parent has several threads,
 because the child might find locks held by threads that it does not have. The
 engine's threads hold no lock of the child's: it starts an engine of its own.
+
+Only a fork server in which a preloaded module made a lock, say, is left to warn,
+once and where warnings are shown: it forks in the standard library's code, which
+cannot tell the engine's threads from the module's own.
 """
 
 from __future__ import annotations
