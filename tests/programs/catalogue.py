@@ -67,7 +67,7 @@ PROGRAMS = (
     ),
     Program(
         "luigi",
-        ("luigi==3.8.1", "mock"),
+        ("luigi==3.8.1", "mock", "psutil"),
         Tests.SDIST,
         tuple(
             f"test/worker_{name}test.py"
