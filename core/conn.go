@@ -337,7 +337,7 @@ func (c *Conn) silence() {
 func (c *Conn) settle() {
 	t := c.in()
 	rung := &t.Doorbell.Rung
-	switch socket.Peek(c.sock) {
+	switch next, more := socket.Peek(c.sock); next {
 	case socket.Nothing:
 		rung.Store(0)
 	case socket.Bell:
@@ -346,7 +346,7 @@ func (c *Conn) settle() {
 			rung.Store(1)
 			return
 		}
-		socket.TakeBells(c.sock)
+		socket.TakeBells(c.sock, more)
 	case socket.Foreign:
 		// Bells behind it can wait: the socket is readable anyway.
 	}
@@ -427,8 +427,10 @@ func (c *Conn) await(l *Limit, attending uint64) error {
 		if err != nil {
 			return err
 		}
-		if readable && attending == 0 && socket.Peek(c.sock) == socket.Foreign {
-			return nil
+		if readable && attending == 0 {
+			if next, _ := socket.Peek(c.sock); next == socket.Foreign {
+				return nil
+			}
 		}
 		if gone {
 			return io.EOF

@@ -46,39 +46,45 @@ const (
 	Foreign // what the program wrote: a descriptor, most likely
 )
 
-// Peek tells what is to be read next, and leaves it there. The kernel hands out
-// no descriptor to one who reads without room for it.
-func Peek(fd int32) Next {
-	b, n := read(fd, unix.MSG_PEEK)
+// Peek tells what is to be read next, and leaves it there. more: it is not all. The
+// kernel hands out no descriptor to one who reads without room for it.
+func Peek(fd int32) (next Next, more bool) {
+	var b [2]byte
+	n := read(fd, &b[0], 2, unix.MSG_PEEK)
 	switch {
 	case n == 0:
-		return Nothing
-	case b == bell:
-		return Bell
+		return Nothing, false
+	case b[0] == bell:
+		return Bell, n > 1
 	default:
-		return Foreign
+		return Foreign, n > 1
 	}
 }
 
-// TakeBells reads bells up to what else there is.
-func TakeBells(fd int32) {
-	for Peek(fd) == Bell {
-		read(fd, 0)
+// TakeBells reads bells up to what else there is. Peek has found the first of
+// them, and told whether there is more.
+func TakeBells(fd int32, more bool) {
+	var b byte
+	for next := Bell; next == Bell; next, more = Peek(fd) {
+		read(fd, &b, 1, 0)
+		if !more {
+			return
+		}
 	}
 }
 
-// read reads a byte if there is one.
-func read(fd int32, flags uintptr) (b byte, n int) {
+// read reads up to n bytes to b, as far as there are.
+func read(fd int32, b *byte, n, flags uintptr) int {
 	for {
 		// unix.Recvfrom allocates an address. What there is to say about
 		// errors, the next receiver will hear.
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, flags|unix.MSG_DONTWAIT, 0, 0)
+		got, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(b)), n, flags|unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
-			return b, int(n)
+			return int(got)
 		case unix.EINTR:
 		default:
-			return 0, 0
+			return 0
 		}
 	}
 }
