@@ -461,14 +461,18 @@ def test_is_a_standard_connection(pipe: Any) -> None:
     assert isinstance(pipe[0], multiprocessing.connection.Connection)
 
 
-def test_of_a_descriptor_of_the_program(module: Any) -> None:
+def test_over_a_descriptor(module: Any) -> None:
     connection = importlib.import_module(f"{module.__name__}.connection")
-    ends = [connection.Connection(end.detach()) for end in socket.socketpair()]
-    with ends[0], ends[1]:
-        ends[0].send("over the program's own socket")
-        assert ends[1].recv() == "over the program's own socket"
-    with pytest.raises(ValueError):
+    left, right = socket.socketpair()
+    with connection.Connection(left.detach()) as a:
+        with connection.Connection(handle=right.detach(), writable=False) as b:
+            assert (b.readable, b.writable) == (True, False)
+            a.send("over the socket")
+            assert b.recv() == "over the socket"
+    with pytest.raises(ValueError, match="invalid handle"):
         connection.Connection(-1)
+    with pytest.raises(TypeError):
+        connection.Connection()
 
 
 def test_nothing_is_inherited_by_exec(pipe: Any) -> None:

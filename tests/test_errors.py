@@ -150,9 +150,14 @@ def test_what_cannot_be_unpickled() -> None:
     [
         queues.Queue,
         queues.JoinableQueue,
+        queues.SimpleQueue,
         synchronize.Lock,
+        synchronize.RLock,
         synchronize.Semaphore,
+        synchronize.BoundedSemaphore,
         synchronize.Event,
+        synchronize.Condition,
+        synchronize.Barrier,
         connection.Connection,
     ],
 )

@@ -37,8 +37,10 @@ def _rebuild(
 class Connection(_engine.Connection, connection.Connection):
     """One end of a pipe; made of a descriptor of the program's own, a connection over that"""
 
-    def __new__(cls, handle: int, readable: bool = True, writable: bool = True) -> Any:
-        return connection.Connection(handle, readable, writable)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Connection and (args or kwargs):
+            return connection.Connection(*args, **kwargs)
+        return super().__new__(cls)
 
     def __reduce__(self) -> tuple[Any, ...]:
         memory, sock, side, modes = self._descriptors()
