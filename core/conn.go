@@ -287,9 +287,10 @@ func (c *Conn) tell(alone bool, n int) error {
 // ring rings if a message waits and the bell is not rung; or, if anew, although
 // it is.
 func (c *Conn) ring(d *stream.Doorbell, anew bool) error {
-	inherited, err := d.Lock.Lock(&Limit{How: NoWait})
+	l := futex.Briefly()
+	inherited, err := d.Lock.Lock(&l)
 	if err != nil {
-		return err
+		return nil // left to who was stopped inside; the message is sent
 	}
 	defer d.Lock.Unlock()
 	if inherited && d.Rung.Load() == 0 && socket.Unsent(c.sock) {
@@ -322,9 +323,10 @@ func (c *Conn) silence() {
 	if !d.Lock.Held() && d.Rung.Load() == 0 || t.Len() > 0 {
 		return
 	}
-	inherited, err := d.Lock.Lock(&Limit{How: NoWait})
+	l := futex.Briefly()
+	inherited, err := d.Lock.Lock(&l)
 	if err != nil {
-		return // the futex is gone, and so is this mapping
+		return // left to who was stopped inside
 	}
 	defer d.Lock.Unlock()
 	if inherited || d.Rung.Load() == 1 {

@@ -32,7 +32,7 @@ func (c *Conn) RecvHandleWithin(l *Limit) (int, error) {
 		return -1, ErrClosed
 	}
 	for {
-		handle, err := c.tryRecvHandle()
+		handle, err := c.tryRecvHandle(l)
 		if err != unix.EAGAIN || !l.Sleeps() {
 			return handle, err
 		}
@@ -47,9 +47,9 @@ func (c *Conn) RecvHandleWithin(l *Limit) (int, error) {
 // One who watches the socket for messages, in another thread, misses them until
 // the next message or handle is sent; one who sleeps in RecvWithin, until it looks
 // (futex.Look). A byte stream would have been torn by the two.
-func (c *Conn) tryRecvHandle() (int, error) {
+func (c *Conn) tryRecvHandle(l *Limit) (int, error) {
 	d := &c.in().Doorbell
-	if _, err := d.Lock.Lock(&Limit{How: NoWait}); err != nil {
+	if _, err := d.Lock.Lock(l); err != nil {
 		return -1, err
 	}
 	defer d.Lock.Unlock()

@@ -148,7 +148,10 @@ act(const barrier *self, engine_arguments *a)
         /* The action has forked, and this is the child. */
         return done == NULL ? NULL : result(a, -ESTALE);
     }
-    int rc = e->gop_barrier_finish(a->segment, a->offset, a->waiter, done != NULL);
+    int rc;
+    Py_BEGIN_ALLOW_THREADS
+    rc = e->gop_barrier_finish(a->segment, a->offset, a->waiter, done != NULL);
+    Py_END_ALLOW_THREADS
     return done == NULL ? NULL : result(a, rc);
 }
 
@@ -166,10 +169,14 @@ wait_for_others(engine_arguments *a, int64_t deadline)
             return rc == WAIT_RAISED ? NULL : result(a, -ESTALE);
         }
         if (rc != -EAGAIN) {
+            Py_BEGIN_ALLOW_THREADS
             e->gop_barrier_withdraw(a->segment, a->offset, a->waiter);
+            Py_END_ALLOW_THREADS
             return rc == WAIT_RAISED ? NULL : result(a, rc);
         }
+        Py_BEGIN_ALLOW_THREADS
         rc = e->gop_barrier_time_out(a->segment, a->offset, a->waiter, &a->index);
+        Py_END_ALLOW_THREADS
         if (rc != -EBUSY) {
             return result(a, rc);
         }
@@ -265,7 +272,10 @@ get_n_waiting(PyObject *op, void *Py_UNUSED(closure))
     if (e == NULL) {
         return NULL;
     }
-    int n = e->gop_barrier_waiting(slot_segment(&self->slot), self->slot.offset);
+    int n;
+    Py_BEGIN_ALLOW_THREADS
+    n = e->gop_barrier_waiting(slot_segment(&self->slot), self->slot.offset);
+    Py_END_ALLOW_THREADS
     return n < 0 ? raise_errno(n, "n_waiting") : PyLong_FromLong(n);
 }
 

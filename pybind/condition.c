@@ -97,8 +97,19 @@ static int
 leave(const engine_arguments *a, bool pass)
 {
     const gop_engine *e = engine_if_loaded();
-    /* If not: a signal handler forked, and the parent is the one who waits. */
-    return e == NULL ? 0 : e->gop_condition_leave(a->segment, a->offset, a->waiter, pass);
+    if (e == NULL) {
+        /* A signal handler forked, and the parent is the one who waits. */
+        return 0;
+    }
+    if (!pass) {
+        return e->gop_condition_leave(a->segment, a->offset, a->waiter, false);
+    }
+    /* To pass on takes the table's mutex, in which another may have been stopped. */
+    int notified;
+    Py_BEGIN_ALLOW_THREADS
+    notified = e->gop_condition_leave(a->segment, a->offset, a->waiter, true);
+    Py_END_ALLOW_THREADS
+    return notified;
 }
 
 /* Between enter and leave. A handler that raises ends the wait, but not before the
@@ -225,7 +236,10 @@ condition_waiting(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (e == NULL) {
         return NULL;
     }
-    int n = e->gop_condition_waiting(slot_segment(&self->slot), self->slot.offset);
+    int n;
+    Py_BEGIN_ALLOW_THREADS
+    n = e->gop_condition_waiting(slot_segment(&self->slot), self->slot.offset);
+    Py_END_ALLOW_THREADS
     return n < 0 ? raise_errno(n, "waiters") : PyLong_FromLong(n);
 }
 

@@ -252,6 +252,17 @@ class Hang:
         signal.pause()
 
 
+def test_a_party_that_was_killed_is_not_counted(our_ctx: Any, our_start: Any) -> None:
+    """Although nobody was left who could have found out."""
+    barrier = our_ctx.Barrier(2)
+    child = our_start(wait_at, barrier)
+    eventually(lambda: barrier.n_waiting == 1)
+    child.kill()
+    child.join()
+    with pytest.raises(BrokenBarrierError):
+        barrier.wait(30)
+
+
 def wait_at(barrier: Any) -> None:
     barrier.wait()
 

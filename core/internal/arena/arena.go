@@ -107,7 +107,7 @@ func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error)
 		}
 		n := i*64 + bits.TrailingZeros64(^word)
 		offset = region.start + uint64(n)*region.slot
-		if offset == region.end {
+		if offset >= region.end {
 			break
 		}
 		if offset+region.slot > slots.allocated {
@@ -116,8 +116,12 @@ func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error)
 			}
 			slots.allocated += pageSize
 		}
+		p, err := s.At(offset, region.slot)
+		if err != nil {
+			return 0, err
+		}
 		slots.used[i] |= 1 << (n % 64)
-		slot := At(s, offset)
+		slot := (*Slot)(p)
 		clear(unsafe.Slice((*byte)(unsafe.Pointer(slot)), region.slot))
 		slot.kind, slot.max = kind, limit
 		slot.word.Store(value)

@@ -47,11 +47,15 @@ func (b *Barrier) lock(s *shm.Segment, l *futex.Limit) error {
 	if err != nil || !inherited {
 		return err
 	}
-	if err := b.settle(s); err != nil {
-		b.mutex.Unlock()
-		return err
+	err = b.settle(s)
+	if err == nil {
+		// The dead one may have been a party already, or half withdrawn.
+		err = b.check(s)
 	}
-	return nil
+	if err != nil {
+		b.mutex.Unlock()
+	}
+	return err
 }
 
 // end ends the round.
@@ -140,6 +144,15 @@ func (b *Barrier) arrive(s *shm.Segment, tid uint32, acts bool) (e *Waiter, inde
 		return nil, 0, false, err
 	}
 	last = index+1 >= int(b.parties)
+	if last {
+		// Nobody may be left to look.
+		if err := b.check(s); err != nil {
+			return nil, 0, false, err
+		}
+		if b.phase() == unusable {
+			return nil, 0, false, ErrBroken
+		}
+	}
 	if last && !acts {
 		return nil, index, true, b.end(s, true, filling)
 	}

@@ -87,7 +87,8 @@ func (c *Condition) reap(s *shm.Segment, from uint32) error {
 	var failed error
 	err := c.table().each(s, func(e *Waiter) bool {
 		was := e.state()
-		if was < from || !e.gone() {
+		// Again: who lived to take its verdict may be gone since.
+		if was < from || !e.gone() || e.state() != was {
 			return true
 		}
 		if was == notified {

@@ -100,10 +100,8 @@ func (e *Waiter) resolve(verdict uint32) bool {
 		// Nobody woken: it is about to wake by itself, or dead.
 		lives = futex.Wake(e.futex(), 1) > 0 || !e.gone()
 	}
-	if !lives {
-		e.word.Store(free)
-	}
-	return lives
+	// Unless it has taken its verdict and ended since.
+	return lives || !e.word.CompareAndSwap(verdict, free)
 }
 
 // flag is what Flag of a futex.Condition does.

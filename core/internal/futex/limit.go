@@ -40,6 +40,10 @@ func (l *Limit) Sleeps() bool { return l.How >= Sleep }
 // of them may have been killed just before.
 const Look = int64(1e9)
 
+// Briefly is the limit for locks that guard hints: whoever holds one may have been
+// stopped (SIGSTOP) inside, and the caller may be one that nothing interrupts.
+func Briefly() Limit { return Limit{How: Sleep, Deadline: Now() + Look/50} }
+
 // Condition is what somebody waits for.
 type Condition interface {
 	// Try reports whether the wait is over; it may take what was waited for.

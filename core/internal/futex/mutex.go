@@ -98,14 +98,15 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 			}
 			w |= mutexWaiters
 		}
-		if _, err := bounds.sleep(m.futex(), uint32(w), look); err != nil {
+		_, err := bounds.sleep(m.futex(), uint32(w), look)
+		if err != nil && err != unix.ETIMEDOUT {
 			return false, err
 		}
-		if m.word.Load() != w {
-			continue
-		}
-		if !owner(w).Alive() && m.word.CompareAndSwap(w, self|mutexWaiters) {
+		if m.word.Load() == w && !owner(w).Alive() && m.word.CompareAndSwap(w, self|mutexWaiters) {
 			return true, nil
+		}
+		if err != nil {
+			return false, err
 		}
 		look = min(2*look, Look)
 	}

@@ -29,11 +29,11 @@ type Bell interface {
 	Rung() bool
 }
 
-// lock takes the lock, which is never held for long.
-func (d *Doorbell) lock(b Bell) bool {
-	inherited, err := d.Lock.Lock(&futex.Limit{How: futex.NoWait})
+// lock takes the lock. Errors: as futex.Mutex.Lock.
+func (d *Doorbell) lock(b Bell, l *futex.Limit) error {
+	inherited, err := d.Lock.Lock(l)
 	if err != nil {
-		return false // the futex is gone, and so is this mapping
+		return err
 	}
 	if inherited {
 		d.Rung.Store(0)
@@ -41,7 +41,7 @@ func (d *Doorbell) lock(b Bell) bool {
 			d.Rung.Store(1)
 		}
 	}
-	return true
+	return nil
 }
 
 // ring and silence leave the bell as it is if this process cannot change it. That
@@ -60,17 +60,20 @@ func (d *Doorbell) silence(b Bell) {
 
 // ring rings the bell of a stream that is watched and about to be Ready. The
 // caller holds putLock. locked: it is to unlock Doorbell.Lock as soon as the
-// stream is Ready.
-func (t *Stream) ring(b Bell) (locked bool) {
-	return t.putFlags.Load()&watched != 0 && t.ringWatched(b)
+// stream is Ready. Errors: as futex.Mutex.Lock.
+func (t *Stream) ring(b Bell, l *futex.Limit) (locked bool, err error) {
+	if t.putFlags.Load()&watched == 0 || b == nil {
+		return false, nil
+	}
+	return t.ringWatched(b, l)
 }
 
-func (t *Stream) ringWatched(b Bell) (locked bool) {
-	if b == nil || !t.Doorbell.lock(b) {
-		return false
+func (t *Stream) ringWatched(b Bell, l *futex.Limit) (locked bool, err error) {
+	if err := t.Doorbell.lock(b, l); err != nil {
+		return false, err
 	}
 	t.Doorbell.ring(b)
-	return true
+	return true, nil
 }
 
 // Watch has the bell agree with the stream from now on. Error: as
@@ -84,31 +87,33 @@ func (t *Stream) Watch(b Bell, l *futex.Limit) error {
 		t.putFlags.Or(watched)
 		t.putLock.Unlock()
 	}
-	t.settle(b)
-	return nil
+	return t.settle(b, l)
 }
 
 // Settle makes the bell agree with the stream, if it is watched. To be called
 // after TryGet, whatever it returned, and after a TryPut that failed: it may have
 // completed what a killed producer left undone.
+//
+// If somebody was stopped while it changed the bell, that is left to it.
 func (t *Stream) Settle(b Bell) {
 	if t.getFlags.Load()&watched != 0 {
-		t.settle(b)
+		l := futex.Briefly()
+		_ = t.settle(b, &l)
 	}
 }
 
-func (t *Stream) settle(b Bell) {
+func (t *Stream) settle(b Bell, l *futex.Limit) error {
 	if b == nil {
-		return
+		return nil
 	}
 	d := &t.Doorbell
 	// In this order: a producer may ring and unlock in between.
 	held, ready, rung := d.Lock.Held(), t.Ready(), d.Rung.Load() == 1
 	if ready == rung && (ready || !held) {
-		return
+		return nil
 	}
-	if !d.lock(b) {
-		return
+	if err := d.lock(b, l); err != nil {
+		return err
 	}
 	if t.Ready() {
 		d.ring(b)
@@ -116,4 +121,5 @@ func (t *Stream) settle(b Bell) {
 		d.silence(b)
 	}
 	d.Lock.Unlock()
+	return nil
 }

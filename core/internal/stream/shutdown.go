@@ -28,7 +28,10 @@ func (t *Stream) Shutdown(s *shm.Segment, b Bell, immediate bool, l *futex.Limit
 		flags |= gone
 		t.countDropped()
 	}
-	rung := t.ring(b)
+	rung, err := t.ring(b, l)
+	if err != nil {
+		return err
+	}
 	t.putFlags.Or(flags)
 	if rung {
 		t.Doorbell.Lock.Unlock()

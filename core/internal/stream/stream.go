@@ -155,7 +155,7 @@ func (t *Stream) TryPut(s *shm.Segment, b Bell, item []byte, l *futex.Limit) (al
 		err = ErrFull
 	default:
 		v := view{t, s}
-		err = v.append(before, b, item)
+		err = v.append(before, b, item, l)
 	}
 	t.putLock.Unlock()
 	if err == nil {
@@ -170,7 +170,7 @@ func (t *Stream) pending() uint64 {
 	return t.produced() - got
 }
 
-func (v *view) append(before putState, b Bell, item []byte) error {
+func (v *view) append(before putState, b Bell, item []byte, l *futex.Limit) error {
 	if len(item) > maxItem {
 		return unix.EFBIG
 	}
@@ -207,7 +207,13 @@ func (v *view) append(before putState, b Bell, item []byte) error {
 	}
 	st.bytes += size
 	st.puts++
-	rung := v.t.ring(b)
+	rung, err := v.t.ring(b, l)
+	if err != nil {
+		if e := v.giveBack(&before, &st); e != nil {
+			return errors.Join(err, e)
+		}
+		return err
+	}
 	v.t.commit(&st)
 	v.t.publish(st.puts)
 	if rung {
@@ -251,6 +257,8 @@ func (t *Stream) Put(s *shm.Segment, b Bell, item []byte, l *futex.Limit) error 
 			}
 			return err
 		}
+		// TryPut may have shown the item of a killed producer.
+		t.Settle(b)
 		again, err := t.AwaitRoom(s, l)
 		slept = slept || again
 		if err != nil {
