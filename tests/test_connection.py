@@ -457,8 +457,13 @@ def echo_what_comes(connection: Any) -> None:
     connection.recv()
 
 
-def test_is_a_standard_connection(pipe: Any) -> None:
+def test_is_a_standard_connection(pipe: Any, module: Any) -> None:
     assert isinstance(pipe[0], multiprocessing.connection.Connection)
+    connection = importlib.import_module(f"{module.__name__}.connection")
+    assert isinstance(pipe[0], connection.Connection)
+    with connection.Listener() as listener, connection.Client(listener.address) as client:
+        assert isinstance(client, connection.Connection)
+        listener.accept().close()
 
 
 def test_over_a_descriptor(module: Any) -> None:

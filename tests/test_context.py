@@ -45,7 +45,7 @@ def report_start_methods(answers: Any) -> None:
         (queues.JoinableQueue, stdlib_queues.JoinableQueue),
         (synchronize.Event, stdlib_synchronize.Event),
         (synchronize.Semaphore, stdlib_synchronize.Semaphore),
-        (connection.Connection, stdlib_connection.Connection),
+        (connection.PipeEnd, stdlib_connection.Connection),
     ],
 )
 def test_our_methods_have_the_standard_signatures(ours: type, theirs: type) -> None:
@@ -81,7 +81,7 @@ def test_factories(method: str, name: str) -> None:
 def test_pipe_factory(method: str) -> None:
     for make in goprocessing.get_context(method).Pipe, goprocessing.Pipe, connection.Pipe:
         a, b = make()
-        assert type(a) is type(b) is connection.Connection
+        assert type(a) is type(b) is connection.PipeEnd
         a.close()
         b.close()
 

@@ -158,7 +158,7 @@ def test_what_cannot_be_unpickled() -> None:
         synchronize.Event,
         synchronize.Condition,
         synchronize.Barrier,
-        connection.Connection,
+        connection.PipeEnd,
     ],
 )
 def test_without_init(cls: Any) -> None:

@@ -33,7 +33,7 @@ THE_SAME = {
     "spawn",
     "util",
 }
-ADDED = {"ShutDown", "install"}
+ADDED = {"ShutDown"}
 
 
 def both(name: str) -> tuple[types.ModuleType, types.ModuleType]:
@@ -53,7 +53,11 @@ def exported(module: types.ModuleType) -> set[str]:
 def test_names() -> None:
     namespace = {public for public in vars(goprocessing) if not public.startswith("_")}
     modules = {public for public in namespace if inspect.ismodule(vars(goprocessing)[public])}
-    assert namespace - modules <= set(goprocessing.__all__)
+    assert namespace - modules <= {*goprocessing.__all__, "install", "SUBDEBUG", "SUBWARNING"}
+    for name in vars(multiprocessing):
+        assert name.startswith("_") or name == "sys" or hasattr(goprocessing, name), name
+    assert goprocessing.SUBDEBUG == multiprocessing.SUBDEBUG  # type: ignore[attr-defined]
+    assert goprocessing.SUBWARNING == multiprocessing.SUBWARNING  # type: ignore[attr-defined]
     assert set(goprocessing.__all__) == set(multiprocessing.__all__) | ADDED
     assert exported(goprocessing) == exported(multiprocessing) | ADDED
     for name in multiprocessing.__all__:

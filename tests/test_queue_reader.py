@@ -375,3 +375,15 @@ def test_engine_arguments(our_queue: Any) -> None:
     for use in (uninitialized._poll, uninitialized._watch, uninitialized.shutdown):
         with pytest.raises(RuntimeError, match="was not called"):
             use()
+
+
+def test_is_the_same_as_long_as_somebody_has_it(ctx: Any) -> None:
+    queue = ctx.Queue()
+    queue.put("item")
+    reader = queue._reader
+    assert reader is queue._reader
+    assert [ready is queue._reader for ready in connection.wait([reader], 30)] == [True]
+    assert weakref.ref(reader)() is reader
+    assert queue.get() == "item"
+    queue.close()
+    queue.join_thread()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -137,12 +138,25 @@ def test_help_and_version() -> None:
     assert lines(run("-m", "goprocessing", "--version")) == [f"goprocessing {__version__}"]
 
 
+def test_what_else_python_runs(tmp_path: Path) -> None:
+    program = "import multiprocessing, sys; print(type(multiprocessing.Lock()), sys.argv[1:])"
+    directory, archive = tmp_path / "directory", tmp_path / "archive.pyz"
+    directory.mkdir()
+    (directory / "__main__.py").write_text(program)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("__main__.py", program)
+    (tmp_path / "joined.py").write_text(program)
+    expected = ["<class 'goprocessing.synchronize.Lock'> ['--help']"]
+    for arguments in [directory], [archive], ["-mjoined"]:
+        assert lines(run("-m", "goprocessing", *arguments, "--help", cwd=tmp_path)) == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         ([], "required"),
         (["no_such_file.py"], "can't open file 'no_such_file.py': no such file"),
-        (["."], "can't open file '.': is a directory"),
+        (["."], "can't find '__main__' module in"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["-m"], "expected one argument"),
         (["-m", "no_such_module"], "No module named no_such_module"),

@@ -113,6 +113,10 @@ set_executable = _default.set_executable
 set_forkserver_preload = _default.set_forkserver_preload
 set_start_method = _default.set_start_method
 
+# Levels of `get_logger`'s, which are not exported there either.
+SUBDEBUG = 5
+SUBWARNING = 25
+
 __all__ = [
     "Array",
     "AuthenticationError",
@@ -146,7 +150,6 @@ __all__ = [
     "get_context",
     "get_logger",
     "get_start_method",
-    "install",
     "log_to_stderr",
     "parent_process",
     "reducer",

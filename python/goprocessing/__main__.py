@@ -6,6 +6,7 @@ import argparse
 import importlib.machinery
 import io
 import os
+import pkgutil
 import runpy
 import sys
 import types
@@ -19,6 +20,8 @@ def own_arguments(argv: Sequence[str]) -> int:
     for index, argument in enumerate(argv):
         if argument == "-m":
             return index + 2
+        if argument.startswith("-m"):
+            return index + 1
         if not argument.startswith("-"):
             return index + 1
     return len(argv)
@@ -41,9 +44,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     options.arguments = argv[own:]
     if options.module is None and options.script is None:
         parser.error("a module or a script is required")
-    if options.script is not None and not os.path.isfile(options.script):
-        reason = "is a directory" if os.path.isdir(options.script) else "no such file"
-        parser.error(f"can't open file {options.script!r}: {reason}")
+    if options.script is not None and not os.path.exists(options.script):
+        parser.error(f"can't open file {options.script!r}: no such file")
     return options
 
 
@@ -55,8 +57,22 @@ def new_main() -> types.ModuleType:
     return main
 
 
+def run_archive(path: str) -> None:
+    """Runs the `__main__` module below path."""
+    if sys.flags.safe_path:
+        sys.path.insert(0, path)
+    else:
+        sys.path[0] = path
+    new_main()
+    # What `python path` itself calls.
+    runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
+
+
 def run_script(script: str, arguments: list[str]) -> None:
     sys.argv = [script, *arguments]
+    if pkgutil.get_importer(script) is not None:  # a directory, or a zip file
+        run_archive(os.path.abspath(script))
+        return
     if not sys.flags.safe_path:
         sys.path[0] = os.path.dirname(os.path.realpath(script))
     main = new_main()

@@ -34,13 +34,12 @@ def _rebuild(
         return cls._attach(memory, sock, side, modes)
 
 
-class Connection(_engine.Connection, connection.Connection):
-    """One end of a pipe; made of a descriptor of the program's own, a connection over that"""
+# Of a socket, such as `Client` and `Listener` make; what `Pipe` makes are some, too.
+Connection = connection.Connection
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls is Connection and (args or kwargs):
-            return connection.Connection(*args, **kwargs)
-        return super().__new__(cls)
+
+class PipeEnd(_engine.Connection, connection.Connection):
+    """One end of a pipe"""
 
     def __reduce__(self) -> tuple[Any, ...]:
         memory, sock, side, modes = self._descriptors()
@@ -52,9 +51,9 @@ class Connection(_engine.Connection, connection.Connection):
     _close = _engine.Connection.close
 
 
-def Pipe(duplex: bool = True) -> tuple[Connection, Connection]:
+def Pipe(duplex: bool = True) -> tuple[PipeEnd, PipeEnd]:
     """Returns two connected connections; unless duplex, the first only receives"""
-    return _engine.pipe(Connection, duplex)
+    return _engine.pipe(PipeEnd, duplex)
 
 
 def wait(object_list: Iterable[_Waitable], timeout: float | None = None) -> list[_Waitable]:

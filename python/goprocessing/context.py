@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 if TYPE_CHECKING:
-    from .connection import Connection
+    from .connection import PipeEnd
     from .managers import SyncManager
     from .pool import Pool
     from .queues import JoinableQueue, Queue, SimpleQueue
@@ -60,7 +60,7 @@ class BaseContext(context.BaseContext):
 
         return SimpleQueue(ctx=self.get_context())
 
-    def Pipe(self, duplex: bool = True) -> tuple[Connection, Connection]:
+    def Pipe(self, duplex: bool = True) -> tuple[PipeEnd, PipeEnd]:
         """Returns two connection objects connected by a pipe"""
         from .connection import Pipe
 

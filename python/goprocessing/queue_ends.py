@@ -7,6 +7,7 @@ loop (`add_reader`), or to wrap them in something of their own.
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from . import _engine
@@ -22,7 +23,7 @@ _EndT = TypeVar("_EndT", bound="_QueueEnd")
 class _QueueEnd:
     """What both ends have in common: a view without state of its own."""
 
-    __slots__ = ("_queue",)
+    __slots__ = ("__weakref__", "_queue")
 
     readable: ClassVar[bool] = False
     writable: ClassVar[bool] = False
@@ -113,17 +114,25 @@ class Writer(_QueueEnd):
 class End(Generic[_EndT]):
     """An attribute of a queue: one of its ends.
 
-    It is made anew at each access, because a queue that kept it could only be
-    freed by the garbage collector. An instance may have an attribute of its own
-    instead.
+    It is the same object as long as somebody has it. The queue does not, or it
+    could only be freed by the garbage collector. An instance may have an attribute
+    of its own instead.
     """
 
     def __init__(self, cls: type[_EndT]) -> None:
         self._cls = cls
+        self._ends: weakref.WeakKeyDictionary[Any, weakref.ref[_EndT]] = weakref.WeakKeyDictionary()
 
     @overload
     def __get__(self, queue: None, owner: type) -> End[_EndT]: ...
     @overload
     def __get__(self, queue: _engine.Queue[Any], owner: type) -> _EndT: ...
     def __get__(self, queue: _engine.Queue[Any] | None, owner: type) -> End[_EndT] | _EndT:
-        return self if queue is None else self._cls(queue)
+        if queue is None:
+            return self
+        known = self._ends.get(queue)
+        end = None if known is None else known()
+        if end is None:
+            end = self._cls(queue)
+            self._ends[queue] = weakref.ref(end)
+        return end

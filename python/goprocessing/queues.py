@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _engine
 from ._engine import ShutDown as ShutDown
-from .connection import Connection, Pipe
+from .connection import Pipe, PipeEnd
 from .queue_ends import End, Reader, Writer
 from .reduction import dup_fds, received
 from .synchronize import Lock
@@ -106,7 +106,7 @@ class SimpleQueue(queues.SimpleQueue[_T]):
         self._wlock = Lock()
         self._poll = self._reader.poll
 
-    def __getstate__(self) -> tuple[Connection, Connection, Lock, Lock]:  # type: ignore[override]
+    def __getstate__(self) -> tuple[PipeEnd, PipeEnd, Lock, Lock]:  # type: ignore[override]
         return self._reader, self._writer, self._rlock, self._wlock
 
     def put(self, obj: _T) -> None:

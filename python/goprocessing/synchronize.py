@@ -99,7 +99,10 @@ class Condition(_engine.Condition, _InSlot, synchronize.Condition):
     """A condition variable, with a lock of its own if none is given"""
 
     def __init__(self, lock: Any = None, *, ctx: BaseContext | None = None) -> None:
-        _engine.Condition.__init__(self, lock or RLock(ctx=ctx))
+        lock = lock or RLock(ctx=ctx)
+        # AttributeErrors now rather than later.
+        _ = lock.acquire, lock.release
+        _engine.Condition.__init__(self, lock)
 
     def _parts(self) -> tuple[Any, ...]:
         return (self._lock,)

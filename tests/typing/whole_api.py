@@ -135,8 +135,8 @@ def use_locks() -> None:
 
 def use_connections() -> None:
     ours, theirs = multiprocessing.Pipe(duplex=False)
-    assert_type(ours, connection.Connection)
-    assert_type(connection.Pipe(), tuple[connection.Connection, connection.Connection])
+    assert_type(ours, connection.PipeEnd)
+    assert_type(connection.Pipe(), tuple[connection.PipeEnd, connection.PipeEnd])
     theirs.send({"a": "dict"})
     ours.recv()
     theirs.send_bytes(b"bytes", 1, 2)
@@ -148,7 +148,7 @@ def use_connections() -> None:
     assert_type((ours.closed, ours.readable, ours.writable), tuple[bool, bool, bool])
     connection.wait([ours, theirs, 7], timeout=1.5)
     with theirs as same:
-        assert_type(same, connection.Connection)
+        assert_type(same, connection.PipeEnd)
     ours.close()
     with connection.Listener(("127.0.0.1", 0), authkey=b"secret") as listener:
         listener.accept().close()
@@ -217,7 +217,7 @@ def use_contexts(method: str) -> None:
     assert_type(get_context("fork").Condition(), synchronize.Condition)
     assert_type(get_context("fork").Event(), synchronize.Event)
     assert_type(get_context("fork").Barrier(2), synchronize.Barrier)
-    assert_type(get_context("fork").Pipe()[0], connection.Connection)
+    assert_type(get_context("fork").Pipe()[0], connection.PipeEnd)
     assert_type(get_context("fork").Pool(1), goprocessing.pool.Pool)
     assert_type(get_context("fork").Manager(), goprocessing.managers.SyncManager)
     del names
