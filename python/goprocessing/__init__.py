@@ -13,7 +13,6 @@ program.
 """
 
 import importlib
-import types
 import typing
 
 from . import context as context
@@ -36,6 +35,7 @@ if typing.TYPE_CHECKING:
     from .queues import Queue as Queue
     from .queues import ShutDown as ShutDown
     from .queues import SimpleQueue as SimpleQueue
+    from .substitution import install as install
 else:
     reducer = _default.reducer
     JoinableQueue = _default.JoinableQueue
@@ -65,23 +65,16 @@ else:
         )
     )
 
-    def __getattr__(name: str) -> types.ModuleType | type[Exception]:
+    # What is not in `multiprocessing`, by where it is: to be imported when it is used.
+    _ADDED = {"ShutDown": ".queues", "install": ".substitution"}
+
+    def __getattr__(name: str) -> object:
         # Of `multiprocessing` a program finds what others have imported.
         if name in _SUBMODULES:
             return importlib.import_module(f".{name}", __name__)
-        if name == "ShutDown":
-            return importlib.import_module(".queues", __name__).ShutDown
+        if name in _ADDED:
+            return getattr(importlib.import_module(_ADDED[name], __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def install() -> None:
-    """Makes `multiprocessing` use this package, here and in processes started from here.
-
-    What the program has imported or made before remains usable.
-    """
-    from . import substitution
-
-    substitution.install()
 
 
 Array = _default.Array
