@@ -125,6 +125,11 @@ find_room(int size)
 int
 slot_create(slot *s, uint32_t kind, uint32_t value, uint32_t max)
 {
+    if (s->arena != NULL) {
+        /* Another thread may be waiting on the slot. */
+        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
+        return -1;
+    }
     const gop_engine *e = engine();
     if (e == NULL) {
         return -1;

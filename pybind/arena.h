@@ -15,8 +15,8 @@ typedef struct slot {
     bool shared;    /* its handle has left this process, or came from another */
 } slot;
 
-/* Allocates a slot; kind, value and max as for gop_arena_alloc. 0, or -1 with an
- * exception set. */
+/* Allocates a slot for __init__; kind, value and max as for gop_arena_alloc. 0, or
+ * -1 with an exception set, also if *s is a slot already. */
 int slot_create(slot *s, uint32_t kind, uint32_t value, uint32_t max);
 
 /* Refers to a slot that slot_handle described. On success fd is taken over; it

@@ -29,11 +29,6 @@ barrier_init(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "parties must be > 0");
         return -1;
     }
-    if (self->shared != NULL) {
-        /* Another thread may be waiting on the slot. */
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
-        return -1;
-    }
     if (slot_create(&self->slot, GOP_SLOT_BARRIER, 0, (uint32_t)parties) < 0) {
         return -1;
     }

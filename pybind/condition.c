@@ -19,11 +19,6 @@ condition_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Condition", keywords, &lock)) {
         return -1;
     }
-    if (self->lock != NULL) {
-        /* Another thread may be waiting on the slot. */
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
-        return -1;
-    }
     if (slot_create(&self->slot, GOP_SLOT_CONDITION, 0, 0) < 0) {
         return -1;
     }

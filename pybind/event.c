@@ -16,11 +16,6 @@ event_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":Event", names)) {
         return -1;
     }
-    if (self->shared != NULL) {
-        /* Another thread may be waiting on the slot. */
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
-        return -1;
-    }
     if (slot_create(&self->slot, GOP_SLOT_EVENT, 0, 0) < 0) {
         return -1;
     }

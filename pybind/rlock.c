@@ -1,7 +1,7 @@
 /* The type RLock: a semaphore that its owner may acquire again. */
-#include "arguments.h"
-#include "owner.h"
 #include "semaphore.h"
+
+#include "owner.h"
 
 static int
 rlock_init(PyObject *op, PyObject *args, PyObject *kwargs)
@@ -23,8 +23,6 @@ PyDoc_STRVAR(acquire_doc, "acquire($self, /, block=True, timeout=None)\n--\n\n"
                           "Take the lock, waiting while another thread has it.\n\n"
                           "Return False if it still had, after timeout seconds.");
 
-static parameters acquire_parameters = {.method = "acquire", .names = {"block", "timeout"}};
-
 static PyObject *
 rlock_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -32,14 +30,9 @@ rlock_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *k
     if (self->shared == NULL) {
         return raise_uninitialized(op);
     }
-    int64_t deadline = GOP_FOREVER;
-    if (nargs > 0 || kwnames != NULL) {
-        PyObject *values[PARAMETERS_MAX];
-        if (arguments_bind(&acquire_parameters, args, nargs, kwnames, values) < 0 ||
-            deadline_from_block(values[0], values[1], &deadline) < 0)
-        {
-            return NULL;
-        }
+    int64_t deadline;
+    if (semaphore_deadline(args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
     }
     if (gop_rlock_try(self->shared, owner_self()) == 0) {
         Py_RETURN_TRUE;

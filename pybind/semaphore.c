@@ -9,11 +9,6 @@ PyTypeObject *semaphore_type;
 int
 semaphore_create(semaphore *self, uint32_t kind, uint32_t value, uint32_t max)
 {
-    if (self->shared != NULL) {
-        /* Another thread may be waiting on the slot. */
-        PyErr_SetString(PyExc_RuntimeError, "__init__() was called twice");
-        return -1;
-    }
     if (slot_create(&self->slot, kind, value, max) < 0) {
         return -1;
     }
@@ -82,6 +77,20 @@ PyDoc_STRVAR(acquire_doc, "acquire($self, /, block=True, timeout=None)\n--\n\n"
 
 static parameters acquire_parameters = {.method = "acquire", .names = {"block", "timeout"}};
 
+int
+semaphore_deadline(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, int64_t *deadline)
+{
+    if (nargs == 0 && kwnames == NULL) {
+        *deadline = GOP_FOREVER;
+        return 0;
+    }
+    PyObject *values[PARAMETERS_MAX];
+    if (arguments_bind(&acquire_parameters, args, nargs, kwnames, values) < 0) {
+        return -1;
+    }
+    return deadline_from_block(values[0], values[1], deadline);
+}
+
 static PyObject *
 semaphore_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -89,14 +98,9 @@ semaphore_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObjec
     if (self->shared == NULL) {
         return raise_uninitialized(op);
     }
-    int64_t deadline = GOP_FOREVER;
-    if (nargs > 0 || kwnames != NULL) {
-        PyObject *values[PARAMETERS_MAX];
-        if (arguments_bind(&acquire_parameters, args, nargs, kwnames, values) < 0 ||
-            deadline_from_block(values[0], values[1], &deadline) < 0)
-        {
-            return NULL;
-        }
+    int64_t deadline;
+    if (semaphore_deadline(args, nargs, kwnames, &deadline) < 0) {
+        return NULL;
     }
     if (gop_semaphore_try(self->shared) == 0) {
         gop_semaphore_note(self->shared, owner_self());
