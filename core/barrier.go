@@ -23,8 +23,7 @@ func (a *Arena) NewBarrier(parties uint32) (*Barrier, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := BarrierOn(a.s, offset)
-	return &b, nil
+	return a.Barrier(offset)
 }
 
 // Barrier returns the barrier at offset.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -161,29 +160,8 @@ func TestKilledPartyBreaksTheBarrier(t *testing.T) {
 
 // Processes killed at any instruction leave a barrier that works.
 func TestBarrierSurvives(t *testing.T) {
-	kills := 60
-	if testing.Short() {
-		kills = 10
-	}
 	a, b := newBarrier(t, 2)
-	running := make([]*exec.Cmd, 4)
-	for i := range kills {
-		k := i % len(running)
-		if running[k] != nil {
-			time.Sleep(time.Duration(rand.N(20_000_000)))
-			if err := running[k].Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			_ = running[k].Wait()
-		}
-		running[k] = startChild(t, "use barrier", share(t, a))
-	}
-	for _, cmd := range running {
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-	}
+	killAtRandom(t, 4, "use barrier", a)
 	if err := b.Reset(); err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,7 @@ func (a *Arena) NewCondition() (*Condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := ConditionOn(a.s, offset)
-	return &c, nil
+	return a.Condition(offset)
 }
 
 // Condition returns the condition at offset.

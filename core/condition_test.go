@@ -202,29 +202,8 @@ func TestKilledWaiters(t *testing.T) {
 
 // Processes killed at any instruction leave a condition that works.
 func TestConditionSurvives(t *testing.T) {
-	kills := 60
-	if testing.Short() {
-		kills = 10
-	}
 	a, c, lock := newConditionWith(t)
-	running := make([]*exec.Cmd, 3)
-	for i := range kills {
-		k := i % len(running)
-		if running[k] != nil {
-			time.Sleep(time.Duration(rand.N(20_000_000)))
-			if err := running[k].Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			_ = running[k].Wait()
-		}
-		running[k] = startChild(t, "use condition", share(t, a))
-	}
-	for _, cmd := range running {
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-	}
+	killAtRandom(t, 3, "use condition", a)
 	if _, err := c.NotifyAll(); err != nil {
 		t.Fatal(err)
 	}

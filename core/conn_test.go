@@ -58,7 +58,13 @@ func startWithConn(t testing.TB, name string, c *Conn) interface{ Kill() error }
 // readable reports whether poll(2) finds c's socket readable.
 func readable(t failer, c *Conn) bool {
 	t.Helper()
-	fds := []unix.PollFd{{Fd: c.sock, Events: unix.POLLIN}}
+	return pollIn(t, c.sock)
+}
+
+// pollIn reports whether poll(2) finds a descriptor readable.
+func pollIn(t failer, fd int32) bool {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: fd, Events: unix.POLLIN}}
 	for {
 		switch _, err := unix.Poll(fds, 0); err {
 		case nil:

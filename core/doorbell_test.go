@@ -19,16 +19,7 @@ func watched(t testing.TB, q *JoinableQueue) func() bool {
 	}
 	return func() bool {
 		t.Helper()
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		for {
-			switch _, err := unix.Poll(fds, 0); err {
-			case nil:
-				return fds[0].Revents&unix.POLLIN != 0
-			case unix.EINTR: // the runtime's own signals
-			default:
-				t.Fatal(err)
-			}
-		}
+		return pollIn(t, int32(fd))
 	}
 }
 

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"syscall"
@@ -100,5 +101,33 @@ func await(t testing.TB, what string, ready func() bool) {
 			t.Fatalf("waited in vain: %s", what)
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// killAtRandom has n processes use what is in a, and kills one after the other at
+// any instruction, 60 in all, and then those that are left.
+func killAtRandom(t *testing.T, n int, child string, a *Arena) {
+	t.Helper()
+	kills := 60
+	if testing.Short() {
+		kills = 10
+	}
+	running := make([]*exec.Cmd, n)
+	for i := range kills {
+		k := i % len(running)
+		if running[k] != nil {
+			time.Sleep(time.Duration(rand.N(20_000_000)))
+			if err := running[k].Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = running[k].Wait()
+		}
+		running[k] = startChild(t, child, share(t, a))
+	}
+	for _, cmd := range running {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
 	}
 }

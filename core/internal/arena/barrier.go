@@ -231,33 +231,10 @@ func (b *Barrier) Wait(s *shm.Segment, e *Waiter, l *futex.Limit) (index int, er
 	if !e.mine() {
 		return 0, errStale
 	}
-	w := barrierWait{s, b, e}
-	if !w.Try(false) {
-		if _, err := futex.Await(l, e.futex(), &b.spin, w); err != nil {
-			return 0, err
-		}
+	if err := (verdictWait[*Barrier]{s, b, b.table(), e}).await(l); err != nil {
+		return 0, err
 	}
 	return e.take()
-}
-
-// barrierWait is a futex.Condition.
-type barrierWait struct {
-	s *shm.Segment
-	b *Barrier
-	e *Waiter
-}
-
-func (w barrierWait) Flag() (bits uint32, ready bool) { return w.e.flag() }
-
-func (w barrierWait) Try(slept bool) bool {
-	if w.e.state() != waiting {
-		return true
-	}
-	if slept && w.b.table().mayLook() {
-		w.b.look(w.s)
-		return w.e.state() != waiting
-	}
-	return false
 }
 
 // TimeOut ends the wait of e because it has lasted too long, which breaks the

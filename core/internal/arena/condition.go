@@ -42,32 +42,7 @@ func (c *Condition) Wait(s *shm.Segment, e *Waiter, l *futex.Limit) error {
 	if !e.mine() {
 		return errStale
 	}
-	w := conditionWait{s, c, e}
-	if w.Try(false) {
-		return nil
-	}
-	_, err := futex.Await(l, e.futex(), &c.spin, w)
-	return err
-}
-
-// conditionWait is a futex.Condition.
-type conditionWait struct {
-	s *shm.Segment
-	c *Condition
-	e *Waiter
-}
-
-func (w conditionWait) Flag() (bits uint32, ready bool) { return w.e.flag() }
-
-func (w conditionWait) Try(slept bool) bool {
-	if w.e.state() != waiting {
-		return true
-	}
-	if slept && w.c.table().mayLook() {
-		w.c.look(w.s)
-		return w.e.state() != waiting
-	}
-	return false
+	return verdictWait[*Condition]{s, c, c.table(), e}.await(l)
 }
 
 // look passes on the notifications of the dead. What fails is tried at the next

@@ -104,15 +104,42 @@ func (e *Waiter) resolve(verdict uint32) bool {
 	return lives || !e.word.CompareAndSwap(verdict, free)
 }
 
-// flag is what Flag of a futex.Condition does.
-func (e *Waiter) flag() (bits uint32, ready bool) {
+// verdictWait is a futex.Condition: e of the table t has its verdict. Those who
+// wait look for the dead as the object whose table it is does.
+type verdictWait[T interface{ look(s *shm.Segment) }] struct {
+	s  *shm.Segment
+	of T
+	t  *Waiters
+	e  *Waiter
+}
+
+func (w verdictWait[T]) await(l *futex.Limit) error {
+	if w.Try(false) {
+		return nil
+	}
+	_, err := futex.Await(l, w.e.futex(), &w.t.spin, w)
+	return err
+}
+
+func (w verdictWait[T]) Try(slept bool) bool {
+	if w.e.state() != waiting {
+		return true
+	}
+	if slept && w.t.mayLook() {
+		w.of.look(w.s)
+		return w.e.state() != waiting
+	}
+	return false
+}
+
+func (w verdictWait[T]) Flag() (bits uint32, ready bool) {
 	for {
-		w := e.word.Load()
-		if w&state != waiting {
+		b := w.e.word.Load()
+		if b&state != waiting {
 			return 0, true
 		}
-		if w&sleeps != 0 || e.word.CompareAndSwap(w, w|sleeps) {
-			return w | sleeps, false
+		if b&sleeps != 0 || w.e.word.CompareAndSwap(b, b|sleeps) {
+			return b | sleeps, false
 		}
 	}
 }
