@@ -24,6 +24,14 @@ UNSAFE := capi|core|core/internal/(arena|futex|process|shm|socket|stream)
 first = $$(head -n 1 .venvs/pythons | cut -d' ' -f1)
 requirements = $(TOOLS)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["optional-dependencies"]["$(1)"], sep="\n")'
 title = @printf '\n== %s\n'
+# Makes $(1)-PART for each part in $(2), whether or not others fail, and sums up.
+each = +@summary= failed=0; \
+	for part in $(2); do \
+		SECONDS=0; result=passed; \
+		$(MAKE) $(1)-$$part || { result=FAILED; failed=1; }; \
+		summary+=$$(printf '%-8s make $(1)-%-10s %4d s' $$result $$part $$SECONDS)$$'\n'; \
+	done; \
+	printf '\n== Summary\n%s' "$$summary"; exit $$failed
 
 .PHONY: help
 help: ## List the targets
@@ -38,13 +46,7 @@ demo: .venvs/pythons ## Set up everything and run the main job: a parallel word 
 
 .PHONY: test
 test: .venvs/pythons ## Set up everything and run all tests: Go, then each CPython >= 3.11
-	@summary= failed=0; \
-	for part in go $$(cut -d' ' -f1 .venvs/pythons); do \
-		SECONDS=0; result=passed; \
-		$(MAKE) test-$$part || { result=FAILED; failed=1; }; \
-		summary+=$$(printf '%-8s make test-%-10s %4d s' $$result $$part $$SECONDS)$$'\n'; \
-	done; \
-	printf '\n== Summary\n%s' "$$summary"; exit $$failed
+	$(call each,test,go $$(cut -d' ' -f1 .venvs/pythons))
 
 .PHONY: test-quick
 test-quick: .venvs/pythons $(GO) ## Run the quick tests: Go without -race, one CPython
@@ -73,13 +75,7 @@ test-sanitize: .venvs/sanitize/installed ## Run the Python tests with ASan and U
 
 .PHONY: cpython-suite
 cpython-suite: .venvs/pythons ## Run CPython's own tests on each CPython >= 3.11, beside the standard library
-	@summary= failed=0; \
-	for python in $$(cut -d' ' -f1 .venvs/pythons); do \
-		SECONDS=0; result=passed; \
-		$(MAKE) cpython-suite-$$python || { result=FAILED; failed=1; }; \
-		summary+=$$(printf '%-8s make cpython-suite-%-8s %4d s' $$result $$python $$SECONDS)$$'\n'; \
-	done; \
-	printf '\n== Summary\n%s' "$$summary"; exit $$failed
+	$(call each,cpython-suite,$$(cut -d' ' -f1 .venvs/pythons))
 
 .PHONY: cpython-suite-quick
 cpython-suite-quick: .venvs/pythons ## Run a part of them that takes a few minutes, on one CPython

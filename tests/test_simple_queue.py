@@ -12,6 +12,7 @@ import goprocessing
 import pytest
 from goprocessing import queues
 
+from .test_queue import echo, produce
 from .waiting import until_blocked
 
 
@@ -20,16 +21,6 @@ def simple(ctx: Any) -> Any:
     q = ctx.SimpleQueue()
     yield q
     q.close()
-
-
-def echo(source: Any, target: Any) -> None:
-    while (item := source.get()) is not None:
-        target.put(item)
-
-
-def produce(q: Any, begin: int, end: int) -> None:
-    for number in range(begin, end):
-        q.put(number)
 
 
 def serve(requests: Any) -> None:

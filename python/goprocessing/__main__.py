@@ -20,9 +20,7 @@ def own_arguments(argv: Sequence[str]) -> int:
     for index, argument in enumerate(argv):
         if argument == "-m":
             return index + 2
-        if argument.startswith("-m"):
-            return index + 1
-        if not argument.startswith("-"):
+        if argument.startswith("-m") or not argument.startswith("-"):
             return index + 1
     return len(argv)
 

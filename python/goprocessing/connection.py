@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from multiprocessing import connection
 from multiprocessing.connection import Client as Client
+from multiprocessing.connection import Connection as Connection
 from multiprocessing.connection import Listener as Listener
 from multiprocessing.connection import wait as _wait
 from typing import TYPE_CHECKING, Any
@@ -34,11 +35,7 @@ def _rebuild(
         return cls._attach(memory, sock, side, modes)
 
 
-# Of a socket, such as `Client` and `Listener` make; what `Pipe` makes are some, too.
-Connection = connection.Connection
-
-
-class PipeEnd(_engine.Connection, connection.Connection):
+class PipeEnd(_engine.Connection, Connection):
     """One end of a pipe"""
 
     def __reduce__(self) -> tuple[Any, ...]:
