@@ -207,8 +207,9 @@ def receive_locks(connection: Any) -> None:
     while (lock := connection.recv()) is not None:
         connection.send(lock.acquire(False))
         connection.recv()
-        connection.send(lock.acquire(timeout=60))
+        acquired = lock.acquire(timeout=60)
         lock.release()
+        connection.send(acquired)
 
 
 KINDS = ["Lock", "RLock", "Semaphore", "Event", "Condition", "Barrier"]
