@@ -35,7 +35,7 @@
 extern "C" {
 #endif
 
-#define GOP_ABI 2
+#define GOP_ABI 3
 
 enum { GOP_TRY = 0, GOP_NOWAIT = 1, GOP_SPIN = 2, GOP_SLEEP = 3 };
 #define GOP_FOREVER INT64_MAX
@@ -106,7 +106,10 @@ typedef struct gop_stream {
     uint64_t gets;     /* items ever got: the commit word of get */
     uint8_t get_state[112];
     uint64_t done; /* items marked task_done, <= puts */
-    uint8_t wait[376];
+    uint8_t wait[196];
+    uint32_t watched; /* of a pipe: see gop_conn_watch */
+    uint32_t closed;  /* of a pipe: handles of the receiving end that were closed */
+    uint8_t reserved[172];
 } gop_stream;
 
 #define GOP_STREAM_GONE 2u    /* its items are gone: it was shut down immediately */
@@ -214,15 +217,21 @@ gop_queue_maxsize(const gop_queue *q)
 
 enum { GOP_READABLE = 1, GOP_WRITABLE = 2 };
 
-/* One end of a pipe. `sock` is one end of a socketpair: readable, for poll(2),
- * when a message or the end of file waits; it belongs to the connection. */
+/* One end of a pipe. `sock` is one end of a socketpair: see gop_conn_watch. */
 typedef struct gop_conn {
     gop_segment seg;
     int32_t sock;
     uint32_t side;  /* 0 or 1: it sends direction `side`, receives 1 - side */
     uint32_t modes; /* GOP_READABLE | GOP_WRITABLE */
     uint32_t reserved;
+    uint64_t heard; /* when there was an other end */
 } gop_conn;
+
+static inline gop_stream *
+gop_conn_in(const gop_conn *c)
+{
+    return gop_stream_at(&c->seg, 1 - (int)c->side);
+}
 
 /* [engine] Makes a pipe. Not duplex: a only receives, b only sends. */
 int gop_pipe_create(gop_conn *a, gop_conn *b, int duplex);
@@ -235,11 +244,12 @@ int gop_conn_open(gop_conn *c, int fd, int sock, uint32_t side, uint32_t modes);
 static inline void
 gop_conn_close(gop_conn *c)
 {
+    /* Whoever closed all descriptors closed both. */
+    int owned = gop_segment_owns_fd(&c->seg);
+    if (owned && c->sock >= 0) close(c->sock);
+    c->sock = -1;
+    if (c->seg.window[0]) __atomic_fetch_add(&gop_conn_in(c)->closed, 1, __ATOMIC_SEQ_CST);
     gop_segment_close(&c->seg);
-    if (c->sock >= 0) {
-        close(c->sock);
-        c->sock = -1;
-    }
 }
 
 /* [engine] Sends one message. -EPIPE: the last holder of the other end is gone. */
@@ -251,6 +261,23 @@ int gop_conn_recv(gop_conn *c, void *buf, uint64_t cap, uint64_t *len, int how, 
 
 /* [engine] 0 when a message, a handle or the end of file can be received. */
 int gop_conn_poll(gop_conn *c, int how, int64_t deadline);
+
+/* [engine] Has `sock` be readable, for poll(2), from now on exactly as long as
+ * gop_conn_poll would return 0; it must not be read. */
+int gop_conn_watch(gop_conn *c, int how);
+
+static inline int
+gop_conn_is_watched(const gop_conn *c)
+{
+    return __atomic_load_n(&gop_conn_in(c)->watched, __ATOMIC_SEQ_CST) != 0;
+}
+
+/* Messages that can be received, exact at some instant during the call. */
+static inline uint64_t
+gop_conn_len(const gop_conn *c)
+{
+    return gop_stream_len(gop_conn_in(c));
+}
 
 /* [engine] Receives a descriptor that the other end sent with one byte other than
  * 0xff (SCM_RIGHTS, unix(7)). -EPIPE: end of file. -EBADMSG: the byte came without
@@ -566,7 +593,7 @@ void gop_engine_abandon(void);
     X(gop_queue_poll) X(gop_queue_watch) X(gop_queue_shutdown) X(gop_queue_task_done)      \
     X(gop_queue_join)                                                                      \
     X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
-    X(gop_conn_recv_handle) X(gop_conn_sent_handle)                                        \
+    X(gop_conn_watch) X(gop_conn_recv_handle) X(gop_conn_sent_handle)                      \
     X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)            \
     X(gop_semaphore_acquire) X(gop_semaphore_wake)                                         \
     X(gop_event_wait) X(gop_event_wake)                                                    \

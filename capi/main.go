@@ -170,6 +170,13 @@ func gop_conn_poll(c *C.gop_conn, how C.int, deadline C.int64_t) C.int {
 	return result(conn(c).PollWithin(&l))
 }
 
+//export gop_conn_watch
+func gop_conn_watch(c *C.gop_conn, how C.int) C.int {
+	l := limit(how, 0)
+	_, err := conn(c).WatchWithin(&l)
+	return result(err)
+}
+
 //export gop_conn_recv_handle
 func gop_conn_recv_handle(c *C.gop_conn, handle *C.int32_t, how C.int, deadline C.int64_t) C.int {
 	l := limit(how, deadline)

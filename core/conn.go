@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
+	"sync/atomic"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
@@ -32,46 +32,14 @@ const pipeBytes = 1 << 20
 // The messages are in a stream for each direction, in shared memory. What only
 // the kernel can do is left to a socketpair, one socket for each end: it tells
 // that the last handle of the other end is gone, however its process ended, and
-// it lets a receiver sleep in poll(2) and select(2).
-//
-// # The doorbell
-//
-// For that, a byte, the bell, is in the receiver's socket as long as messages
-// wait, and only then: between calls the socket is as readable as the end it
-// belongs to. If Doorbell.Rung is set, it is there. Rung is changed, and bells
-// are written and read, under Doorbell.Lock:
-//
-//	the sender, after it put a message, rings:     if a message waits and Rung
-//	    is clear, it writes the byte and sets Rung
-//	the receiver, after it took one, silences:     if no message waits and Rung
-//	    is set, it clears Rung, looks again, and reads the byte
-//
-// Either may save itself the lock: the sender if Rung is set, because a receiver
-// that clears it looks for messages afterwards; the receiver if Rung is clear and
-// the lock free, because a sender looks for messages after it took the lock.
-//
-// Rung is set after the byte was written and cleared before it is read. So when
-// a process is killed in between, or there are handles (see SentHandle), more
-// bells than one may be in the socket, but never fewer than Rung says; and whoever
-// silences reads as many as there are.
-//
-// A bell costs two system calls, so it is spared when a receiver attends, that
-// is, spins with a buffer at hand: Doorbell.Attending is the buffer's size plus
-// one. The sender, if its message is the only one and fits, clears that instead
-// of ringing. A receiver clears it too before it takes anything or goes to sleep,
-// and looks for messages afterwards: so at most one message has no bell, and that
-// receiver takes it.
-//
-// Killed while it attends, a receiver leaves Attending behind, and the next
-// message, if alone, gets no bell. Other receivers of that end find it when they
-// look (futex.Look); one who watches only the socket finds it with the message
-// after it.
+// it lets a receiver sleep in poll(2) and select(2): see conn_bell.go.
 type Conn struct {
 	s     Segment
 	sock  int32
 	side  uint32
 	modes uint32
 	_     uint32
+	heard atomic.Uint64 // see Conn.listen
 }
 
 // Pipe makes a pipe. Unless duplex, a only receives and b only sends.
@@ -139,12 +107,15 @@ func (c *Conn) Open(fd, sock int, side, modes uint32) error {
 // end gets io.EOF after the messages that are still under way. No other method
 // may be under way.
 func (c *Conn) Close() error {
-	err := c.s.Close()
+	var err error
 	if c.sock >= 0 {
-		err = errors.Join(err, unix.Close(int(c.sock)))
+		err = unix.Close(int(c.sock))
 		c.sock = -1
 	}
-	return err
+	if c.s.Base() != nil {
+		c.in().Doorbell.Closed.Add(1)
+	}
+	return errors.Join(err, c.s.Close())
 }
 
 // Files returns duplicates of the descriptors, by which OpenConn makes a handle
@@ -219,7 +190,7 @@ func (c *Conn) SendWithin(msg []byte, l *Limit) error {
 	t := c.out()
 	slept := false
 	for {
-		alone, err := t.TryPut(&c.s, nil, msg, l)
+		_, err := t.TryPut(&c.s, nil, msg, l)
 		if err != ErrFull {
 			if slept {
 				t.WakeNextPut()
@@ -227,7 +198,7 @@ func (c *Conn) SendWithin(msg []byte, l *Limit) error {
 			if err != nil {
 				return err
 			}
-			return c.tell(alone, len(msg))
+			return c.tell()
 		}
 		again, err := c.awaitRoom(l)
 		slept = slept || again
@@ -267,93 +238,6 @@ func (c *Conn) awaitRoom(l *Limit) (slept bool, err error) {
 
 const firstHangupLook = int64(20e6)
 
-// tell lets the receivers know of the message of n bytes that was just sent. The
-// only error is unix.EPIPE.
-func (c *Conn) tell(alone bool, n int) error {
-	d := &c.out().Doorbell
-	if room := d.Attending.Load(); alone && uint64(n) < uint64(room) && d.Attending.CompareAndSwap(room, 0) {
-		return nil
-	}
-	if d.Rung.Load() == 0 {
-		return c.ring(d, false)
-	}
-	// Nothing else would tell that the other end is gone.
-	if socket.HungUp(c.sock) {
-		return unix.EPIPE
-	}
-	return nil
-}
-
-// ring rings if a message waits and the bell is not rung; or, if anew, although
-// it is.
-func (c *Conn) ring(d *stream.Doorbell, anew bool) error {
-	l := futex.Briefly()
-	inherited, err := d.Lock.Lock(&l)
-	if err != nil {
-		return nil // left to who was stopped inside; the message is sent
-	}
-	defer d.Lock.Unlock()
-	if inherited && d.Rung.Load() == 0 && socket.Unsent(c.sock) {
-		// There may be a bell, which a receiver that waits for this lock
-		// will only look for if Rung is set.
-		d.Rung.Store(1)
-		anew = true
-	}
-	if rung := d.Rung.Load() == 1; rung && !anew || !rung && c.out().Len() == 0 {
-		return nil
-	}
-	switch err := socket.Ring(c.sock); err {
-	case nil:
-		d.Rung.Store(1)
-		return nil
-	case unix.EPIPE:
-		return err
-	default:
-		// No memory for the byte, say, or no room beside handles. The
-		// message is sent all the same, and the next one rings again.
-		return nil
-	}
-}
-
-// silence takes the bell out of the socket if no message is left.
-func (c *Conn) silence() {
-	t := c.in()
-	d := &t.Doorbell
-	// In this order: a sender may ring and unlock in between.
-	if !d.Lock.Held() && d.Rung.Load() == 0 || t.Len() > 0 {
-		return
-	}
-	l := futex.Briefly()
-	inherited, err := d.Lock.Lock(&l)
-	if err != nil {
-		return // left to who was stopped inside
-	}
-	defer d.Lock.Unlock()
-	if inherited || d.Rung.Load() == 1 {
-		c.settle()
-	}
-}
-
-// settle makes Rung and the next bells in the socket agree with what waits. The
-// caller has Doorbell.Lock.
-func (c *Conn) settle() {
-	t := c.in()
-	rung := &t.Doorbell.Rung
-	switch next, more := socket.Peek(c.sock); next {
-	case socket.Nothing:
-		rung.Store(0)
-	case socket.Bell:
-		rung.Store(0)
-		if t.Len() > 0 {
-			rung.Store(1)
-			return
-		}
-		socket.TakeBells(c.sock, more)
-	case socket.Foreign:
-		// Bells behind it can wait: the socket is readable anyway.
-	}
-}
-
 // RecvWithin receives a message into buf and returns its length, within the limit
 // l, for language bindings. A message that does not fit stays, and the error is a
 // TooLong.
@@ -364,13 +248,15 @@ func (c *Conn) RecvWithin(buf []byte, l *Limit) (int, error) {
 	for {
 		n, err := c.in().TryGet(&c.s, buf, l)
 		if err == nil {
-			c.silence()
+			if c.in().Doorbell.Watched.Load() != 0 {
+				c.silence()
+			}
 			return n, nil
 		}
 		if err != ErrEmpty {
 			return 0, err
 		}
-		if err := c.await(l, min(uint64(len(buf)), math.MaxUint32-1)+1); err != nil {
+		if err := c.await(l, false); err != nil {
 			return 0, err
 		}
 	}
@@ -393,35 +279,22 @@ func (c *Conn) PollWithin(l *Limit) error {
 	if err := c.check(Readable); err != nil {
 		return err
 	}
-	if err := c.await(l, 0); err != nil && err != io.EOF {
+	if err := c.await(l, true); err != nil && err != io.EOF {
 		return err
 	}
 	return nil
 }
 
 // await waits until a message waits, which somebody else may take first. It
-// returns io.EOF when none ever will. attending, if not 0, says that the caller
-// will take the message: see Doorbell.Attending. Otherwise the caller polls, and a
-// handle will do.
-func (c *Conn) await(l *Limit, attending uint64) error {
+// returns io.EOF when none ever will. If handles, one of them will do.
+func (c *Conn) await(l *Limit, handles bool) error {
 	t := c.in()
 	ready := func() bool { return t.Len() > 0 }
-	if ready() {
+	if ready() || l.Spins() && l.SpinUntil(&c.s.Spin[1], ready) {
 		return nil
 	}
-	if l.Spins() {
-		if attending > 0 {
-			t.Doorbell.Attending.Store(uint32(attending))
-		}
-		found := l.SpinUntil(&c.s.Spin[1], ready)
-		if attending > 0 {
-			t.Doorbell.Attending.Store(0)
-		}
-		if found || ready() {
-			return nil
-		}
-	}
 	for {
+		c.silence()
 		readable, gone, err := socket.AwaitReadable(c.sock, l)
 		if ready() {
 			return nil
@@ -429,35 +302,30 @@ func (c *Conn) await(l *Limit, attending uint64) error {
 		if err != nil {
 			return err
 		}
-		if readable && attending == 0 {
-			if next, _ := socket.Peek(c.sock); next == socket.Foreign {
-				return nil
+		foreign := readable && c.settle() == socket.Foreign
+		switch {
+		case ready(), foreign && handles:
+			return nil
+		case gone:
+			return io.EOF
+		case !l.Sleeps():
+			return unix.EAGAIN
+		case !readable:
+			continue
+		case foreign:
+			// It must not keep this one busy.
+			doze := *l
+			doze.Deadline = min(l.Deadline, futex.Now()+foreignLook)
+			err := t.AwaitItem(&c.s, &doze)
+			if err != nil && (err != unix.ETIMEDOUT || doze.Deadline == l.Deadline) {
+				return err
 			}
 		}
-		if gone {
-			return io.EOF
-		}
-		if !l.Sleeps() {
-			return unix.EAGAIN
-		}
-		if !readable {
-			continue
-		}
-		// Readable, yet no message: it was taken by a receiver that was
-		// killed before it silenced the bell,
-		c.silence()
-		// or has not come so far, or the byte is the program's own, which
-		// must not keep this one busy.
-		doze := *l
-		doze.Deadline = min(l.Deadline, futex.Now()+strayLook)
-		err = t.AwaitItem(&c.s, &doze)
-		if err != nil && (err != unix.ETIMEDOUT || doze.Deadline == l.Deadline) {
-			return err
-		}
+		// Awake in vain; a signal may have come meanwhile.
 		if l.Interruptible {
 			return unix.EINTR
 		}
 	}
 }
 
-const strayLook = int64(50e6)
+const foreignLook = int64(50e6)

@@ -55,10 +55,41 @@ func startWithConn(t testing.TB, name string, c *Conn) interface{ Kill() error }
 	return cmd.Process
 }
 
-// readable reports whether poll(2) finds c's socket readable.
+// runWithConn runs a process that has c, too.
+func runWithConn(t testing.TB, name string, c *Conn) {
+	t.Helper()
+	segment, sock, err := c.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := startChild(t, name, segment, sock)
+	for _, f := range []*os.File{segment, sock} {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watch returns a function that reports whether poll(2) finds c readable.
+func watch(t failer, c *Conn) (readable func() bool) {
+	t.Helper()
+	fd, err := c.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() bool {
+		t.Helper()
+		return pollIn(t, int32(fd))
+	}
+}
+
+// readable reports whether poll(2) finds c readable, watched from now on.
 func readable(t failer, c *Conn) bool {
 	t.Helper()
-	return pollIn(t, c.sock)
+	return watch(t, c)()
 }
 
 // pollIn reports whether poll(2) finds a descriptor readable.
@@ -300,6 +331,7 @@ func TestPipeSharedEnd(t *testing.T) {
 // readable as the end it belongs to.
 func TestPipeBellUnderLoad(t *testing.T) {
 	a, b := newPipe(t, true)
+	readable := watch(t, a)
 	for round := range 3000 {
 		n := 1 + round%3
 		var group sync.WaitGroup
@@ -319,7 +351,7 @@ func TestPipeBellUnderLoad(t *testing.T) {
 			}
 		}
 		group.Wait()
-		if readable(t, a) || a.in().Doorbell.Rung.Load() != 0 {
+		if readable() || a.in().Doorbell.Rung.Load() != 0 {
 			t.Fatalf("round %d: readable without a message", round)
 		}
 	}
@@ -351,34 +383,137 @@ func TestPipeBellOfKilledSender(t *testing.T) {
 	for _, name := range []string{"die before the bell", "die after the bell"} {
 		t.Run(name, func(t *testing.T) {
 			a, b := newPipe(t, true)
-			segment, sock, err := b.Files()
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd := startChild(t, name, segment, sock)
-			for _, f := range []*os.File{segment, sock} {
-				if err := f.Close(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := cmd.Wait(); err != nil {
-				t.Fatal(err)
-			}
+			readable := watch(t, a)
+			runWithConn(t, name, b)
 			if err := b.Send(t.Context(), []byte("next")); err != nil {
 				t.Fatal(err)
 			}
 			for _, want := range []string{"last", "next"} {
-				if !readable(t, a) {
+				if !readable() {
 					t.Errorf("not readable with %q", want)
 				}
 				if msg, err := a.Recv(t.Context()); err != nil || string(msg) != want {
 					t.Errorf("%q, %v", msg, err)
 				}
 			}
-			if readable(t, a) {
+			if readable() {
 				t.Error("readable without a message")
 			}
 		})
+	}
+}
+
+func init() {
+	// Each ends as if killed between two steps of silencing.
+	for name, steps := range map[string]func(*Conn) error{
+		"die before the bell is taken": func(c *Conn) error { return nil },
+		"die after the bell was taken": func(c *Conn) error {
+			socket.TakeBells(c.sock, false)
+			return nil
+		},
+		"die watching": func(c *Conn) error {
+			c.in().Doorbell.Rung.Store(1) // as it was
+			c.in().Doorbell.Watched.Store(1)
+			return nil
+		},
+	} {
+		children[name] = func(files []*os.File) error {
+			c, err := OpenConn(files[0], files[1], 0, Readable|Writable)
+			if err != nil {
+				return err
+			}
+			if !c.in().Doorbell.Lock.TryLock() {
+				return errors.New("the bell is locked")
+			}
+			c.in().Doorbell.Rung.Store(0)
+			return steps(c)
+		}
+	}
+}
+
+func TestPipeBellOfKilledReceiver(t *testing.T) {
+	for _, name := range []string{"die before the bell is taken", "die after the bell was taken", "die watching"} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newPipe(t, true)
+			if err := b.Send(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.Recv(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			runWithConn(t, name, a)
+			received := make(chan error)
+			go func() {
+				_, err := a.Recv(t.Context())
+				received <- err
+			}()
+			if err := b.Send(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-received; err != nil {
+				t.Fatal(err)
+			}
+			readable := watch(t, a)
+			for range 2 {
+				if readable() {
+					t.Error("readable without a message")
+				}
+				if err := a.PollWithin(atOnce()); err != unix.EAGAIN {
+					t.Errorf("poll without a message: %v", err)
+				}
+				if err := b.Send(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				if !readable() {
+					t.Error("not readable with a message")
+				}
+				if _, err := a.Recv(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// As long as nobody watches, the bell is left in the socket.
+func TestPipeWatchedLate(t *testing.T) {
+	for _, left := range []int{0, 1} {
+		a, b := newPipe(t, true)
+		for range 3 {
+			if err := b.Send(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 - left {
+			if _, err := a.Recv(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a.in().Doorbell.Rung.Load() == 0 {
+			t.Error("the bell was silenced")
+		}
+		if readable(t, a) != (left > 0) {
+			t.Errorf("%d messages: readable is %v", left, left == 0)
+		}
+	}
+}
+
+// While messages flow nobody hears of the other end's closing but by asking.
+func TestPipeSendToNobody(t *testing.T) {
+	a, b := newPipe(t, true)
+	for range 3 {
+		if err := b.Send(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Recv(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Send(t.Context(), nil); err != unix.EPIPE {
+		t.Error(err)
 	}
 }
 

@@ -53,7 +53,7 @@ func (c *Conn) tryRecvHandle(l *Limit) (int, error) {
 		return -1, err
 	}
 	defer d.Lock.Unlock()
-	defer c.settle()
+	defer c.settleLocked()
 	d.Rung.Store(0) // in case there is a bell to be read
 	for {
 		handle, err := socket.ReadHandle(c.sock)

@@ -62,6 +62,7 @@ func TestHandlesBetweenMessages(t *testing.T) {
 		}
 		defer b.Close()
 		defer a.Close()
+		readable := watch(t, a)
 		type count struct{ sent, received int }
 		var messages, handles count
 		check := func(n int, err error, c *count) {
@@ -104,7 +105,7 @@ func TestHandlesBetweenMessages(t *testing.T) {
 			"": func(t *rapid.T) {
 				waits := messages != count{messages.sent, messages.sent} ||
 					handles != count{handles.sent, handles.sent}
-				if readable(t, a) != waits {
+				if readable() != waits {
 					t.Fatalf("messages %v, handles %v: readable is %v", messages, handles, !waits)
 				}
 				if err := a.PollWithin(atOnce()); (err == nil) != waits {
@@ -119,6 +120,7 @@ func TestHandlesBetweenMessages(t *testing.T) {
 // gets lost, and all is well with the next message.
 func TestHandlesWrittenPastTheEngine(t *testing.T) {
 	a, b := newPipe(t, true)
+	readable := watch(t, a)
 	send := func(n int) {
 		t.Helper()
 		if err := b.Send(t.Context(), make([]byte, n)); err != nil {
@@ -148,12 +150,12 @@ func TestHandlesWrittenPastTheEngine(t *testing.T) {
 		t.Errorf("poll with a message: %v", err)
 	}
 	send(2)
-	if !readable(t, a) {
+	if !readable() {
 		t.Error("not readable with messages")
 	}
 	recv(1)
 	recv(2)
-	if readable(t, a) {
+	if readable() {
 		t.Error("readable without a message")
 	}
 }
@@ -278,9 +280,13 @@ func init() {
 // only.
 func TestHandlesBetweenProcesses(t *testing.T) {
 	a, b := newPipe(t, true)
+	fd, err := a.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
 	startWithConn(t, "mixed", b)
 	recvMixed(t, a, func() bool {
-		fds := []unix.PollFd{{Fd: a.sock, Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, -1)
 		return n > 0 && err == nil
 	})

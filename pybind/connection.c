@@ -46,17 +46,9 @@ connection_check_writable(connection_object *self)
 static void
 release(connection_object *self)
 {
-    if (self->conn.sock < 0) {
-        return;
+    if (self->conn.sock >= 0) {
+        gop_conn_close(&self->conn);
     }
-    /* A daemon closes the descriptors that it inherited, and the numbers are used
-     * again: if that befell one of the two, it befell both. */
-    bool owns = gop_segment_owns_fd(&self->conn.seg);
-    gop_segment_close(&self->conn.seg);
-    if (owns) {
-        close(self->conn.sock);
-    }
-    self->conn.sock = -1;
 }
 
 /* Keeps the connection from being released until leave, which takes what this
@@ -118,8 +110,22 @@ call_recv(const gop_engine *e, void *arg, int how, int64_t deadline)
 {
     record_sink *sink = arg;
     gop_conn *conn = sink->origin;
-    return conn->sock < 0 ? -EBADF
-                          : e->gop_conn_recv(conn, sink->buf, sink->cap, &sink->len, how, deadline);
+    if (conn->sock < 0) {
+        return -EBADF;
+    }
+    /* Whether that is the end of file only the kernel knows: who waits anyway asks
+     * it when spinning was in vain. */
+    if (how == GOP_TRY && gop_conn_len(conn) == 0) {
+        return -EAGAIN;
+    }
+    return e->gop_conn_recv(conn, sink->buf, sink->cap, &sink->len, how, deadline);
+}
+
+static int
+call_watch(const gop_engine *e, void *arg, int how, int64_t Py_UNUSED(deadline))
+{
+    gop_conn *conn = arg;
+    return conn->sock < 0 ? -EBADF : e->gop_conn_watch(conn, how);
 }
 
 static int
@@ -271,6 +277,16 @@ connection_fileno(connection_object *self, PyObject *Py_UNUSED(ignored))
     if (connection_check_open(self) < 0) {
         return NULL;
     }
+    if (!gop_conn_is_watched(&self->conn)) {
+        int rc = connection_block(self, call_watch, &self->conn, DEADLINE_NOW);
+        if (rc < 0) {
+            raise_errno(rc, "Connection.fileno()");
+        }
+        /* Again: a signal handler may have run Python code. */
+        if (rc != 0 || connection_check_open(self) < 0) {
+            return NULL;
+        }
+    }
     return PyLong_FromLong(self->conn.sock);
 }
 
@@ -295,7 +311,7 @@ connection_get_handle(connection_object *self, void *Py_UNUSED(closure))
     if (!self->open) {
         Py_RETURN_NONE;
     }
-    return PyLong_FromLong(self->conn.sock);
+    return connection_fileno((connection_object *)self, NULL);
 }
 
 static PyObject *

@@ -23,13 +23,11 @@ const All = math.MaxInt32
 const Forever = math.MaxInt64
 
 // Now returns the time of CLOCK_MONOTONIC in nanoseconds, which is the same for
-// all processes of a machine.
-func Now() int64 {
-	var ts unix.Timespec
-	// Fails only for an unknown clock or a bad address.
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return ts.Nano()
-}
+// all processes of a machine. The runtime asks the vDSO, unix.ClockGettime the
+// kernel.
+//
+//go:linkname Now runtime.nanotime
+func Now() int64
 
 // SleepOn blocks while *word == val, until woken, until deadline (nanoseconds of
 // CLOCK_MONOTONIC), or until a signal handler ran in this thread. Like

@@ -13,11 +13,12 @@ import (
 
 // HungUp reports whether every handle of the other end is closed.
 func HungUp(fd int32) bool {
-	fds := []unix.PollFd{{Fd: fd}}
+	p := unix.PollFd{Fd: fd}
+	var atOnce unix.Timespec
 	for {
-		n, err := unix.Poll(fds, 0)
-		if err != unix.EINTR {
-			return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
+		n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&atOnce)), 0, 0, 0)
+		if errno != unix.EINTR {
+			return errno == 0 && n > 0 && p.Revents&unix.POLLHUP != 0
 		}
 	}
 }
@@ -30,11 +31,16 @@ const bell = 0xff
 // Ring writes the bell for the other end to read. Errors: unix.EPIPE;
 // unix.EAGAIN, when the socket is full, of descriptors.
 func Ring(fd int32) error {
-	_, err := unix.SendmsgN(int(fd), []byte{bell}, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	if err == unix.ECONNRESET {
+	b := byte(bell)
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	switch errno {
+	case 0:
+		return nil
+	case unix.ECONNRESET:
 		return unix.EPIPE
+	default:
+		return errno
 	}
-	return err
 }
 
 // Next is what is to be read next.
@@ -61,16 +67,19 @@ func Peek(fd int32) (next Next, more bool) {
 	}
 }
 
-// TakeBells reads bells up to what else there is. Peek has found the first of
-// them, and told whether there is more.
-func TakeBells(fd int32, more bool) {
+// TakeBells reads bells up to what else there is, which it returns. Peek has found
+// the first of them, and told whether there is more.
+func TakeBells(fd int32, more bool) Next {
 	var b byte
-	for next := Bell; next == Bell; next, more = Peek(fd) {
+	next := Bell
+	for next == Bell {
 		read(fd, &b, 1, 0)
 		if !more {
-			return
+			return Nothing
 		}
+		next, more = Peek(fd)
 	}
+	return next
 }
 
 // read reads up to n bytes to b, as far as there are.

@@ -74,7 +74,7 @@ type Stream struct {
 	_        [60]byte
 
 	Doorbell Doorbell
-	_        [176]byte
+	_        [168]byte
 }
 
 // Flags of a stream; none is ever cleared. What putFlags says is in force. It is
@@ -93,9 +93,12 @@ const (
 // Doorbell is what the users of a bell know of it: the two ends of a pipe of the
 // socket between them (see core.Conn), those of a queue of its Bell.
 type Doorbell struct {
-	Lock      futex.Mutex
-	Rung      atomic.Uint32
-	Attending atomic.Uint32 // pipes only
+	Lock futex.Mutex
+	Rung atomic.Uint32
+
+	// Pipes only.
+	Watched atomic.Uint32 // never cleared
+	Closed  atomic.Uint32 // handles of the receiving end that were closed
 }
 
 // putState is what producers know.
@@ -138,6 +141,7 @@ var (
 	_ [64]byte   = [unsafe.Offsetof(Stream{}.putLock)]byte{}
 	_ [256]byte  = [unsafe.Offsetof(Stream{}.getLock)]byte{}
 	_ [384]byte  = [unsafe.Offsetof(Stream{}.done)]byte{}
+	_ [588]byte  = [unsafe.Offsetof(Stream{}.Doorbell) + unsafe.Offsetof(Doorbell{}.Watched)]byte{}
 	_ [linkOffset - shm.HeaderSize - maxStreams*Size]byte
 )
 
