@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -498,34 +501,129 @@ func TestPipeWatchedLate(t *testing.T) {
 	}
 }
 
-// While messages flow nobody hears of the other end's closing but by asking.
+// While messages flow, the other end's closing is heard of by asking only.
 func TestPipeSendToNobody(t *testing.T) {
-	a, b := newPipe(t, true)
-	for range 3 {
-		if err := b.Send(t.Context(), nil); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := a.Recv(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Send(t.Context(), nil); err != unix.EPIPE {
-		t.Error(err)
+	for name, leave := range map[string]func(t *testing.T, a, b *Conn){
+		"closed": func(t *testing.T, a, b *Conn) {
+			for range 3 {
+				if err := b.Send(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := a.Recv(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := a.Close(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"killed": func(t *testing.T, a, b *Conn) {
+			files := give(t, a)
+			cmd := startChild(t, "receive", files...)
+			for _, f := range files {
+				if err := f.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 1000 {
+				if err := b.Send(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err == nil {
+				t.Fatal("not killed")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newPipe(t, true)
+			leave(t, a, b)
+			if err := b.Send(t.Context(), nil); err != unix.EPIPE {
+				t.Error(err)
+			}
+		})
 	}
 }
 
-func BenchmarkPipePingPong(b *testing.B) {
-	x, y := newPipe(b, true)
-	startWithConn(b, "echo", y)
-	for b.Loop() {
-		if err := x.Send(b.Context(), []byte("ping")); err != nil {
-			b.Fatal(err)
+func init() {
+	children["receive"] = func(files []*os.File) error {
+		c, err := OpenConn(files[0], files[1], 0, Readable|Writable)
+		if err != nil {
+			return err
 		}
-		if _, err := x.Recv(b.Context()); err != nil {
-			b.Fatal(err)
+		for {
+			if _, err := c.Recv(context.Background()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// Two processes receive at one end, from a sender that leaves them the time to
+// sleep now and then; one after the other is killed at any instruction.
+func TestPipeReceiversKilledAtRandom(t *testing.T) {
+	a, b := newPipe(t, true)
+	start := func() *exec.Cmd {
+		segment, sock, err := a.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer segment.Close()
+		defer sock.Close()
+		return startChild(t, "receive", segment, sock)
+	}
+	kill := func(cmd *exec.Cmd) {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+	}
+	var done atomic.Bool
+	sent := make(chan error)
+	go func() {
+		var err error
+		for n := 0; err == nil && !done.Load(); n++ {
+			err = b.Send(t.Context(), make([]byte, n%100))
+			if n%200 > 100 {
+				time.Sleep(time.Duration(rand.N(200_000)))
+			}
+		}
+		sent <- err
+	}()
+	kills := 60
+	if testing.Short() {
+		kills = 10
+	}
+	running := [2]*exec.Cmd{start(), start()}
+	for i := range kills {
+		time.Sleep(time.Duration(rand.N(20_000_000)))
+		kill(running[i%2])
+		running[i%2] = start()
+	}
+	done.Store(true)
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	// One alone has to do with what the others left.
+	kill(running[0])
+	await(t, "all is received", func() bool { return a.in().Len() == 0 })
+	kill(running[1])
+	readable := watch(t, a)
+	for range 3 {
+		if readable() {
+			t.Error("readable without a message")
+		}
+		if err := b.Send(t.Context(), []byte("alive")); err != nil {
+			t.Fatal(err)
+		}
+		if !readable() {
+			t.Error("not readable with a message")
+		}
+		if msg, err := a.Recv(t.Context()); err != nil || string(msg) != "alive" {
+			t.Fatalf("%q, %v", msg, err)
 		}
 	}
 }
