@@ -6,114 +6,150 @@ import (
 	"testing"
 )
 
-// Each is measured between two processes, that of the benchmark and a child.
+// What follows is measured between the benchmark's process and another, with
+// messages of 64 bytes.
+const benchSize = 64
 
-const itemSize = 64
+// sender and receiver are what connections and queues have in common.
+type (
+	sender   func(msg []byte, l *Limit) error
+	receiver func(buf []byte, l *Limit) (int, error)
+)
 
-func BenchmarkPipePingPong(b *testing.B) {
-	x, y := newPipe(b, true)
-	startWithConn(b, "echo", y)
-	msg, buf := make([]byte, itemSize), make([]byte, itemSize)
+func (send sender) forever() error {
 	l := within(context.Background())
-	for b.Loop() {
-		if err := x.SendWithin(msg, l); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := x.RecvWithin(buf, l); err != nil {
-			b.Fatal(err)
+	for msg := make([]byte, benchSize); ; {
+		if err := send(msg, l); err != nil {
+			return err
 		}
 	}
 }
 
-func BenchmarkPipeOneWay(b *testing.B) {
-	x, y := newPipe(b, true)
-	startWithConn(b, "receive", x)
-	msg := make([]byte, itemSize)
+func (recv receiver) forever() error {
 	l := within(context.Background())
-	for b.Loop() {
-		if err := y.SendWithin(msg, l); err != nil {
-			b.Fatal(err)
+	for buf := make([]byte, benchSize); ; {
+		if _, err := recv(buf, l); err != nil {
+			return err
 		}
 	}
 }
 
-func newBenchQueues(b *testing.B, child string, maxItems uint64) (there, back *Queue) {
-	b.Helper()
-	var queues [2]*Queue
-	var files []*os.File
-	for i := range queues {
-		q, err := NewQueue(maxItems)
+func echo(recv receiver, send sender) error {
+	l := within(context.Background())
+	for buf := make([]byte, benchSize); ; {
+		n, err := recv(buf, l)
 		if err != nil {
-			b.Fatal(err)
+			return err
 		}
-		b.Cleanup(func() {
-			if err := q.Close(); err != nil {
-				b.Error(err)
-			}
-		})
-		segment, bell, err := q.Files()
-		if err != nil {
-			b.Fatal(err)
+		if err := send(buf[:n], l); err != nil {
+			return err
 		}
-		defer segment.Close()
-		defer bell.Close()
-		queues[i] = q
-		files = append(files, segment, bell)
 	}
-	startChild(b, child, files...)
-	return queues[0], queues[1]
+}
+
+func pingPong(b *testing.B, send sender, recv receiver) {
+	l := within(context.Background())
+	buf := make([]byte, benchSize)
+	for b.Loop() {
+		if err := send(buf, l); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := recv(buf, l); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func init() {
-	open := func(files []*os.File) (there, back *Queue, err error) {
-		if there, err = OpenQueue(files[0], files[1]); err == nil {
-			back, err = OpenQueue(files[2], files[3])
+	onConn := func(do func(c *Conn) error) func([]*os.File) error {
+		return func(files []*os.File) error {
+			c, err := OpenConn(files[0], files[1], 1, Readable|Writable)
+			if err != nil {
+				return err
+			}
+			return do(c)
 		}
-		return there, back, err
 	}
-	children["bench echo"] = func(files []*os.File) error {
-		there, back, err := open(files)
-		buf := make([]byte, itemSize)
+	onQueues := func(do func(there, back *Queue) error) func([]*os.File) error {
+		return func(files []*os.File) error {
+			there, err := OpenQueue(files[0], files[1])
+			if err != nil {
+				return err
+			}
+			back, err := OpenQueue(files[2], files[3])
+			if err != nil {
+				return err
+			}
+			return do(there, back)
+		}
+	}
+	children["bench conn echo"] = onConn(func(c *Conn) error { return echo(c.RecvWithin, c.SendWithin) })
+	children["bench conn send"] = onConn(func(c *Conn) error { return sender(c.SendWithin).forever() })
+	children["bench conn recv"] = onConn(func(c *Conn) error { return receiver(c.RecvWithin).forever() })
+	children["bench queue echo"] = onQueues(func(there, back *Queue) error { return echo(there.GetWithin, back.PutWithin) })
+	children["bench queue put"] = onQueues(func(there, _ *Queue) error { return sender(there.PutWithin).forever() })
+	children["bench queue get"] = onQueues(func(there, _ *Queue) error { return receiver(there.GetWithin).forever() })
+}
+
+func BenchmarkConnBetweenProcesses(b *testing.B) {
+	b.Run("ping-pong", func(b *testing.B) {
+		x, y := newPipe(b, true)
+		startWithConn(b, "bench conn echo", y)
+		pingPong(b, x.SendWithin, x.RecvWithin)
+	})
+	b.Run("send", func(b *testing.B) {
+		x, y := newPipe(b, true)
+		startWithConn(b, "bench conn recv", y)
 		l := within(context.Background())
-		for n := 0; err == nil; {
-			if n, err = there.GetWithin(buf, l); err == nil {
-				err = back.PutWithin(buf[:n], l)
+		msg := make([]byte, benchSize)
+		for b.Loop() {
+			if err := x.SendWithin(msg, l); err != nil {
+				b.Fatal(err)
 			}
 		}
-		return err
-	}
-	children["bench put"] = func(files []*os.File) error {
-		there, _, err := open(files)
-		item := make([]byte, itemSize)
+	})
+	b.Run("receive", func(b *testing.B) {
+		x, y := newPipe(b, true)
+		startWithConn(b, "bench conn send", y)
 		l := within(context.Background())
-		for err == nil {
-			err = there.PutWithin(item, l)
+		buf := make([]byte, benchSize)
+		for b.Loop() {
+			if _, err := x.RecvWithin(buf, l); err != nil {
+				b.Fatal(err)
+			}
 		}
-		return err
-	}
+	})
 }
 
-func BenchmarkQueuePingPong(b *testing.B) {
-	there, back := newBenchQueues(b, "bench echo", 0)
-	item, buf := make([]byte, itemSize), make([]byte, itemSize)
-	l := within(context.Background())
-	for b.Loop() {
-		if err := there.PutWithin(item, l); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := back.GetWithin(buf, l); err != nil {
-			b.Fatal(err)
-		}
+func BenchmarkQueueBetweenProcesses(b *testing.B) {
+	start := func(b *testing.B, child string) (there, back *JoinableQueue) {
+		// Bounded, so that a producer does not run away.
+		there, back = newQueue(b, 1<<14), newQueue(b, 0)
+		startChild(b, child, shareQueues(b, there, back)...)
+		return there, back
 	}
-}
-
-func BenchmarkQueueRate(b *testing.B) {
-	q, _ := newBenchQueues(b, "bench put", 1<<14)
-	buf := make([]byte, itemSize)
-	l := within(context.Background())
-	for b.Loop() {
-		if _, err := q.GetWithin(buf, l); err != nil {
-			b.Fatal(err)
+	b.Run("ping-pong", func(b *testing.B) {
+		there, back := start(b, "bench queue echo")
+		pingPong(b, there.PutWithin, back.GetWithin)
+	})
+	b.Run("put", func(b *testing.B) {
+		q, _ := start(b, "bench queue get")
+		l := within(context.Background())
+		item := make([]byte, benchSize)
+		for b.Loop() {
+			if err := q.PutWithin(item, l); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
+	})
+	b.Run("get", func(b *testing.B) {
+		q, _ := start(b, "bench queue put")
+		l := within(context.Background())
+		buf := make([]byte, benchSize)
+		for b.Loop() {
+			if _, err := q.GetWithin(buf, l); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
