@@ -42,7 +42,7 @@ import (
 
 // heardFor is for how many nanoseconds, up to a microsecond more, the other end is
 // taken to be there since that was made sure.
-const heardFor = 50_000
+const heardFor = 20_000
 
 // tell lets the receivers know of the message that was just sent. The only error
 // is unix.EPIPE.
