@@ -233,6 +233,29 @@ def test_end_of_file(pipe: Any) -> None:
         b.send("nobody")
 
 
+def test_send_to_nobody_after_many_messages(pipe: Any) -> None:
+    a, b = pipe
+    for number in range(100):
+        a.send(number)
+        assert b.recv() == number
+    b.close()
+    with pytest.raises(BrokenPipeError):
+        a.send("nobody")
+
+
+def test_send_to_a_killed_process_after_many_messages(pipe: Any, start: Any) -> None:
+    ours, theirs = pipe
+    child = start(echo_closing, theirs, ours)
+    theirs.close()
+    for number in range(100):
+        ours.send(number)
+        assert ours.recv() == number
+    child.kill()
+    child.join()
+    with pytest.raises(BrokenPipeError):
+        ours.send("nobody")
+
+
 def test_end_of_file_of_a_killed_process(pipe: Any, ctx: Any, start: Any) -> None:
     a, b = pipe
     here, there = ctx.Pipe()
@@ -333,6 +356,23 @@ def test_readiness_for_the_kernel(pipe: Any) -> None:
     assert poller.poll(60_000)
     with pytest.raises(EOFError):
         b.recv()
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_readiness_for_the_kernel_asked_for_late(pipe: Any, left: int) -> None:
+    a, b = pipe
+    for _ in range(3):
+        a.send("one")
+    for _ in range(3 - left):
+        b.recv()
+    poller = select.poll()
+    poller.register(b, select.POLLIN)
+    assert bool(poller.poll(0)) is bool(left)
+    for _ in range(left):
+        b.recv()
+    assert not poller.poll(0)
+    a.send("two")
+    assert poller.poll(60_000)
 
 
 @pytest.fixture(
