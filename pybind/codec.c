@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "engine.h"
+#include "pickler.h"
 
 /*
  * Opcodes of the pickle language (Lib/pickletools.py). STOP ends each pickle.
@@ -30,27 +30,6 @@ enum {
 /* Opcode and length of 8 bytes before a payload, STOP after it. */
 #define HEADER_MAX 9
 #define TRAILER 1
-
-static PyObject *dumps; /* ForkingPickler.dumps */
-static PyObject *loads; /* ForkingPickler.loads */
-
-int
-codec_exec(PyObject *Py_UNUSED(module))
-{
-    PyObject *module = PyImport_ImportModule("multiprocessing.reduction");
-    if (module == NULL) {
-        return -1;
-    }
-    PyObject *pickler = PyObject_GetAttrString(module, "ForkingPickler");
-    Py_DECREF(module);
-    if (pickler == NULL) {
-        return -1;
-    }
-    Py_XSETREF(dumps, PyObject_GetAttrString(pickler, "dumps"));
-    Py_XSETREF(loads, dumps ? PyObject_GetAttrString(pickler, "loads") : NULL);
-    Py_DECREF(pickler);
-    return loads == NULL ? -1 : 0;
-}
 
 static void
 store_le(char *p, uint64_t value, int bytes)
@@ -200,7 +179,7 @@ encode_str(codec_item *item, PyObject *obj)
 static int
 encode_object(codec_item *item, PyObject *obj)
 {
-    PyObject *pickle = PyObject_CallOneArg(dumps, obj);
+    PyObject *pickle = pickler_dumps(obj, NULL);
     if (pickle == NULL) {
         return -1;
     }
@@ -337,7 +316,7 @@ codec_decode(const char *data, size_t len)
     if (pickle == NULL) {
         return NULL;
     }
-    obj = PyObject_CallOneArg(loads, pickle);
+    obj = pickler_loads(pickle, NULL);
     Py_DECREF(pickle);
     return obj;
 }
@@ -358,7 +337,7 @@ codec_decode_owned(PyObject *pickle)
     }
     PyObject *obj = decode_known(data, len);
     if (obj == NULL && !PyErr_Occurred()) {
-        obj = PyObject_CallOneArg(loads, pickle);
+        obj = pickler_loads(pickle, NULL);
     }
     Py_DECREF(pickle);
     return obj;

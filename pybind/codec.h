@@ -3,8 +3,7 @@
  *
  * Every record is a pickle that any unpickler reads. Those of None, bool,
  * float, str, bytes and int of 64 bits (exact types) are so short that the
- * opcodes are written and recognised here; all others are the work of
- * multiprocessing.reduction.ForkingPickler, with the reducers registered there.
+ * opcodes are written and recognised here; all others are pickler.c's work.
  */
 #ifndef GOPROCESSING_PYBIND_CODEC_H
 #define GOPROCESSING_PYBIND_CODEC_H

@@ -1,6 +1,7 @@
 /* The extension module goprocessing._engine. */
 #include "engine.h"
 #include "loader.h"
+#include "pickler.h"
 
 PyTypeObject *
 module_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base)
@@ -22,12 +23,22 @@ engine_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyLong_FromLong(e == NULL ? 0 : e->gop_engine_threads());
 }
 
+PyDoc_STRVAR(loads_doc, "loads($module, pickle, /)\n--\n\n"
+                        "Return what a message that was received as bytes stands for.");
+
+static PyObject *
+loads(PyObject *Py_UNUSED(module), PyObject *pickle)
+{
+    return pickler_loads(pickle, NULL);
+}
+
 static PyMethodDef module_methods[] = {
+    {"loads", loads, METH_O, loads_doc},
     {"engine_threads", engine_threads, METH_NOARGS, engine_threads_doc},
     {NULL, NULL, 0, NULL},
 };
 
-/* Order: an RLock is a semaphore; the codec is what queues and connections use. */
+/* Order: an RLock is a semaphore; the pickler is what queues and connections use. */
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, loader_exec},
     {Py_mod_exec, semaphore_exec},
@@ -35,7 +46,7 @@ static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, event_exec},
     {Py_mod_exec, condition_exec},
     {Py_mod_exec, barrier_exec},
-    {Py_mod_exec, codec_exec},
+    {Py_mod_exec, pickler_exec},
     {Py_mod_exec, queue_exec},
     {Py_mod_exec, connection_exec},
 #ifdef Py_mod_multiple_interpreters

@@ -17,6 +17,9 @@ _ConnectionT = TypeVar("_ConnectionT", bound=Connection)
 libpath: str
 """The file of the engine that belongs to this extension."""
 
+def loads(pickle: ReadableBuffer, /) -> Any:
+    """What a message that was received as bytes stands for."""
+
 def engine_threads() -> int:
     """Threads that the engine runs in this process; 0 when it is not loaded."""
 

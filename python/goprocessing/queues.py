@@ -9,7 +9,6 @@ from __future__ import annotations
 import types
 from multiprocessing import queues
 from multiprocessing.context import BaseContext
-from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _engine
@@ -116,5 +115,5 @@ class SimpleQueue(queues.SimpleQueue[_T]):
         # `Pool` takes the lock to have what is in the queue for itself.
         with self._rlock:
             pickled = self._reader.recv_bytes()
-        item: _T = ForkingPickler.loads(pickled)
+        item: _T = _engine.loads(pickled)
         return item
