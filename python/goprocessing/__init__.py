@@ -13,7 +13,6 @@ program.
 """
 
 import importlib
-import typing
 
 from . import context as context
 from . import process as process
@@ -25,7 +24,8 @@ from .context import ProcessError as ProcessError
 from .context import TimeoutError as TimeoutError
 from .context import _default_context as _default
 
-if typing.TYPE_CHECKING:
+TYPE_CHECKING = False  # to import typing takes as long as to import all else
+if TYPE_CHECKING:
     from multiprocessing import reduction as reducer
 
     from . import reduction as reduction
@@ -37,6 +37,7 @@ if typing.TYPE_CHECKING:
     from .queues import SimpleQueue as SimpleQueue
     from .substitution import install as install
 else:
+    del TYPE_CHECKING
     reducer = _default.reducer
     JoinableQueue = _default.JoinableQueue
     Queue = _default.Queue

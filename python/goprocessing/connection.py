@@ -7,14 +7,15 @@ from multiprocessing.connection import Client as Client
 from multiprocessing.connection import Connection as Connection
 from multiprocessing.connection import Listener as Listener
 from multiprocessing.connection import wait as _wait
-from typing import TYPE_CHECKING, Any
 
 from . import _engine
 from .reduction import dup_fds, received
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
+    from typing import Any
 
     from .reduction import PickledFd
 

@@ -8,8 +8,6 @@ Which start method is in force is kept where the standard library keeps it, in
 from __future__ import annotations
 
 import multiprocessing.context as context
-from collections.abc import Callable, Iterable
-from multiprocessing import popen_fork
 from multiprocessing.context import AuthenticationError as AuthenticationError
 from multiprocessing.context import BufferTooShort as BufferTooShort
 from multiprocessing.context import ForkServerProcess as ForkServerProcess
@@ -20,9 +18,13 @@ from multiprocessing.context import assert_spawning as assert_spawning
 from multiprocessing.context import get_spawning_popen as get_spawning_popen
 from multiprocessing.context import set_spawning_popen as set_spawning_popen
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from multiprocessing import popen_fork
+    from typing import Any, ClassVar, Literal, overload
+
     from .connection import PipeEnd
     from .managers import SyncManager
     from .pool import Pool
@@ -133,14 +135,17 @@ class BaseContext(context.BaseContext):
 
         return Pool(processes, initializer, initargs, maxtasksperchild, self.get_context())
 
-    @overload  # type: ignore[override]
-    def get_context(self, method: Literal["fork"]) -> ForkContext: ...
-    @overload
-    def get_context(self, method: Literal["spawn"]) -> SpawnContext: ...
-    @overload
-    def get_context(self, method: Literal["forkserver"]) -> ForkServerContext: ...
-    @overload
-    def get_context(self, method: str | None = None) -> BaseContext: ...
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def get_context(self, method: Literal["fork"]) -> ForkContext: ...
+        @overload
+        def get_context(self, method: Literal["spawn"]) -> SpawnContext: ...
+        @overload
+        def get_context(self, method: Literal["forkserver"]) -> ForkServerContext: ...
+        @overload
+        def get_context(self, method: str | None = None) -> BaseContext: ...
+
     def get_context(self, method: str | None = None) -> BaseContext:
         """Returns the context of a start method, by default of the one in force"""
         if method is None:
@@ -207,10 +212,13 @@ class DefaultContext(BaseContext, context.DefaultContext):
         """Chooses the start method; at most once, unless forced"""
         context._default_context.set_start_method(method, force)
 
-    @overload  # type: ignore[override]
-    def get_start_method(self, allow_none: Literal[False] = False) -> str: ...
-    @overload
-    def get_start_method(self, allow_none: bool) -> str | None: ...
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def get_start_method(self, allow_none: Literal[False] = False) -> str: ...
+        @overload
+        def get_start_method(self, allow_none: bool) -> str | None: ...
+
     def get_start_method(self, allow_none: bool = False) -> str | None:
         """Returns the name of the start method in force"""
         return context._default_context.get_start_method(allow_none)

@@ -15,10 +15,13 @@ import contextlib
 import sys
 import warnings
 from multiprocessing import popen_fork
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
 
 from . import _engine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from typing import Any
 
 __all__ = ["Popen"]
 

@@ -8,16 +8,16 @@ loop (`add_reader`), or to wrap them in something of their own.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from . import _engine
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, ClassVar
+
     from _typeshed import ReadableBuffer
 
 __all__: tuple[str, ...] = ()
-
-_EndT = TypeVar("_EndT", bound="_QueueEnd")
 
 
 class _QueueEnd:
@@ -111,7 +111,7 @@ class Writer(_QueueEnd):
         self._open()._put_bytes(buf)
 
 
-class End(Generic[_EndT]):
+class End:
     """An attribute of a queue: one of its ends.
 
     It is the same object as long as somebody has it. The queue does not, or it
@@ -119,15 +119,13 @@ class End(Generic[_EndT]):
     of its own instead.
     """
 
-    def __init__(self, cls: type[_EndT]) -> None:
+    def __init__(self, cls: type[_QueueEnd]) -> None:
         self._cls = cls
-        self._ends: weakref.WeakKeyDictionary[Any, weakref.ref[_EndT]] = weakref.WeakKeyDictionary()
+        self._ends: weakref.WeakKeyDictionary[Any, weakref.ref[_QueueEnd]] = (
+            weakref.WeakKeyDictionary()
+        )
 
-    @overload
-    def __get__(self, queue: None, owner: type) -> End[_EndT]: ...
-    @overload
-    def __get__(self, queue: _engine.Queue[Any], owner: type) -> _EndT: ...
-    def __get__(self, queue: _engine.Queue[Any] | None, owner: type) -> End[_EndT] | _EndT:
+    def __get__(self, queue: _engine.Queue[Any] | None, owner: type) -> Any:
         if queue is None:
             return self
         known = self._ends.get(queue)

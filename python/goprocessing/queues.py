@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import types
 from multiprocessing import queues
-from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _engine
 from ._engine import ShutDown as ShutDown
@@ -18,8 +16,16 @@ from .queue_ends import End, Reader, Writer
 from .reduction import dup_fds, received
 from .synchronize import Lock
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+    from typing import Any, TypeVar
+
     from .reduction import PickledFd
+
+    _T = TypeVar("_T")
+else:
+    _T = None
 
 __all__ = ["JoinableQueue", "Queue", "ShutDown", "SimpleQueue"]
 
@@ -27,9 +33,6 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         return getattr(queues, name)
-
-
-_T = TypeVar("_T")
 
 
 def _rebuild(cls: type[_engine.Queue[Any]], pickled: PickledFd) -> _engine.Queue[Any]:

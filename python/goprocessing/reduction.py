@@ -22,7 +22,6 @@ import os
 import pickle
 import socket
 import threading
-from collections.abc import Iterator
 from multiprocessing import context, reduction, resource_sharer
 from multiprocessing.reduction import DupFd as DupFd
 from multiprocessing.reduction import ForkingPickler as ForkingPickler
@@ -32,12 +31,21 @@ from multiprocessing.reduction import recvfds as recvfds
 from multiprocessing.reduction import register as register
 from multiprocessing.reduction import send_handle as _send_handle
 from multiprocessing.reduction import sendfds as sendfds
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from . import _engine
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, ClassVar, Protocol
+
     from _typeshed import HasFileno
+
+    class PickledFd(Protocol):
+        """A picklable stand-in for the descriptors of an object."""
+
+        def detach(self) -> list[int]: ...
+
 
 __all__ = [
     "DupFd",
@@ -77,12 +85,6 @@ class AbstractReducer(reduction.AbstractReducer):
 
     send_handle = send_handle
     recv_handle = recv_handle
-
-
-class PickledFd(Protocol):
-    """A picklable stand-in for the descriptors of an object."""
-
-    def detach(self) -> list[int]: ...
 
 
 class _Inherited:

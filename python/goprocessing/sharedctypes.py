@@ -10,17 +10,18 @@ from multiprocessing.sharedctypes import SynchronizedArray as SynchronizedArray
 from multiprocessing.sharedctypes import SynchronizedBase as SynchronizedBase
 from multiprocessing.sharedctypes import SynchronizedString as SynchronizedString
 from multiprocessing.sharedctypes import copy as copy
-from typing import TYPE_CHECKING, Any
 
 from .context import _default_context
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     # Their types depend on the arguments in many ways.
     from multiprocessing.sharedctypes import Array as Array
     from multiprocessing.sharedctypes import Value as Value
     from multiprocessing.sharedctypes import synchronized as synchronized
+    from typing import Any
 
 else:
 

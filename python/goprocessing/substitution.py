@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import multiprocessing.context as context
 from multiprocessing import connection, queues, reduction, spawn, synchronize
-from typing import Any
 
 from . import connection as our_connection
 from . import queues as our_queues
 from . import reduction as our_reduction
 from . import synchronize as our_synchronize
 from .context import ForkProcess
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["install"]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from multiprocessing import synchronize
-from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Any
 
 from . import _engine
 from .reduction import dup_shared_fd, received
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.context import BaseContext
+    from typing import Any
+
     from .reduction import PickledFd
 
 __all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
