@@ -12,10 +12,7 @@ multiprocessing` on this engine; `install()` does the same from inside a
 program.
 """
 
-import importlib
-
 from . import context as context
-from . import process as process
 from ._version import __version__ as __version__
 from .context import AuthenticationError as AuthenticationError
 from .context import BufferTooShort as BufferTooShort
@@ -28,6 +25,7 @@ TYPE_CHECKING = False  # to import typing takes as long as to import all else
 if TYPE_CHECKING:
     from multiprocessing import reduction as reducer
 
+    from . import process as process
     from . import reduction as reduction
 
     # As type checkers see `multiprocessing`: programs write Queue[int].
@@ -54,6 +52,7 @@ else:
             "popen_fork",
             "popen_forkserver",
             "popen_spawn_posix",
+            "process",
             "queues",
             "reduction",
             "resource_sharer",
@@ -70,6 +69,8 @@ else:
     _ADDED = {"ShutDown": ".queues", "install": ".substitution"}
 
     def __getattr__(name: str) -> object:
+        import importlib
+
         # Of `multiprocessing` a program finds what others have imported.
         if name in _SUBMODULES:
             return importlib.import_module(f".{name}", __name__)

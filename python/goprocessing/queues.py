@@ -11,17 +11,17 @@ from multiprocessing import queues
 
 from . import _engine
 from ._engine import ShutDown as ShutDown
-from .connection import Pipe, PipeEnd
 from .queue_ends import End, Reader, Writer
 from .reduction import dup_fds, received
-from .synchronize import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from typing import Any, TypeVar
 
+    from .connection import PipeEnd
     from .reduction import PickledFd
+    from .synchronize import Lock
 
     _T = TypeVar("_T")
 else:
@@ -102,6 +102,9 @@ class SimpleQueue(queues.SimpleQueue[_T]):
     """A pipe that any number of processes put into and get from"""
 
     def __init__(self, *, ctx: BaseContext | None = None) -> None:
+        from .connection import Pipe
+        from .synchronize import Lock
+
         self._reader, self._writer = Pipe(duplex=False)
         self._rlock = Lock()
         # put() needs none: a message is sent whole.

@@ -22,7 +22,7 @@ import os
 import pickle
 import socket
 import threading
-from multiprocessing import context, reduction, resource_sharer
+from multiprocessing import context, reduction
 from multiprocessing.reduction import DupFd as DupFd
 from multiprocessing.reduction import ForkingPickler as ForkingPickler
 from multiprocessing.reduction import dump as dump
@@ -57,8 +57,6 @@ __all__ = [
     "send_handle",
     "sendfds",
 ]
-
-_sharer: Any = resource_sharer._resource_sharer  # type: ignore[attr-defined]
 
 if not TYPE_CHECKING:
 
@@ -97,6 +95,12 @@ class _Inherited:
         return [stand_in.detach() for stand_in in self._stand_ins]
 
 
+def _sharer() -> Any:
+    from multiprocessing import resource_sharer
+
+    return resource_sharer._resource_sharer  # type: ignore[attr-defined]
+
+
 class _Duplicates:
     """What the resource sharer hands out, duplicated once for all stand-ins under way."""
 
@@ -124,7 +128,7 @@ class _Duplicates:
                 duplicates = cls._in_use[key] = cls(key, fds)
             duplicates._stand_ins += 1
         try:
-            return _sharer.register(duplicates._send, duplicates._release)
+            return _sharer().register(duplicates._send, duplicates._release)
         except BaseException:
             duplicates._release()
             raise
@@ -155,7 +159,7 @@ class _Shared:
 
     def detach(self) -> list[int]:
         try:
-            with _sharer.get_connection(self._id) as conn, _socket_of(conn) as sock:
+            with _sharer().get_connection(self._id) as conn, _socket_of(conn) as sock:
                 byte, fds, _, _ = socket.recv_fds(sock, 1, self._count)
             if not byte:
                 raise EOFError
