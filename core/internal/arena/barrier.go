@@ -22,6 +22,10 @@ import (
 // was killed. Since every waiter has its own verdict, the next round may begin
 // before the last one's waiters have run.
 //
+// Who waits sleeps on bell, which changes when verdicts have been given to some who
+// may sleep. ring, under the mutex, tells whoever releases that to wake them, all at
+// once, and not while they would only wait for the mutex.
+//
 // Who waits looks (futex.Look) whether the others live, the one that acts
 // included, and breaks the barrier if not.
 type Barrier Waiters
@@ -37,10 +41,11 @@ const (
 // ErrBroken: the barrier is broken, or was while the caller waited.
 var ErrBroken = errors.New("barrier broken")
 
-func (b *Barrier) table() *Waiters { return (*Waiters)(unsafe.Pointer(b)) }
-func (b *Barrier) futex() *uint32  { return (*uint32)(unsafe.Pointer(b)) }
-func (b *Barrier) phase() uint32   { return b.word.Load() & state }
-func (b *Barrier) round() uint64   { return uint64(b.word.Load() / oneRound) }
+func (b *Barrier) table() *Waiters    { return (*Waiters)(unsafe.Pointer(b)) }
+func (b *Barrier) futex() *uint32     { return (*uint32)(unsafe.Pointer(b)) }
+func (b *Barrier) bellFutex() *uint32 { return (*uint32)(unsafe.Pointer(&b.bell)) }
+func (b *Barrier) phase() uint32      { return b.word.Load() & state }
+func (b *Barrier) round() uint64      { return uint64(b.word.Load() / oneRound) }
 
 func (b *Barrier) lock(s *shm.Segment, l *futex.Limit) error {
 	inherited, err := b.mutex.Lock(l)
@@ -50,12 +55,22 @@ func (b *Barrier) lock(s *shm.Segment, l *futex.Limit) error {
 	err = b.settle(s)
 	if err == nil {
 		// The dead one may have been a party already, or half withdrawn.
-		err = b.check(s)
+		err = b.check(s, (*Waiter).gone)
 	}
 	if err != nil {
-		b.mutex.Unlock()
+		b.unlock()
 	}
 	return err
+}
+
+// unlock releases the mutex and wakes those who have got a verdict.
+func (b *Barrier) unlock() {
+	ring := b.ring
+	b.ring = false
+	b.mutex.Unlock()
+	if ring {
+		futex.Wake(b.bellFutex(), futex.All)
+	}
 }
 
 // end ends the round.
@@ -78,20 +93,26 @@ func (b *Barrier) settle(s *shm.Segment) error {
 	if b.word.Load()&complete != 0 {
 		verdict = notified
 	}
-	return b.table().each(s, func(e *Waiter) bool {
+	err := b.table().each(s, func(e *Waiter) bool {
 		if e.state() == waiting && e.until != round {
-			e.resolve(verdict)
+			if was, decided := e.decide(verdict); decided && was&sleeps != 0 {
+				b.ring = true
+			}
 		}
 		return true
 	})
+	if b.ring {
+		b.bell.Add(1)
+	}
+	return err
 }
 
 // check breaks the barrier if one of those who wait has died, and frees the
 // entries of the dead.
-func (b *Barrier) check(s *shm.Segment) error {
+func (b *Barrier) check(s *shm.Segment, gone func(*Waiter) bool) error {
 	dead := false
 	err := b.table().each(s, func(e *Waiter) bool {
-		if was := e.state(); was != free && e.gone() {
+		if was := e.state(); was != free && gone(e) {
 			dead = dead || was == waiting
 			e.word.Store(free)
 		}
@@ -107,8 +128,8 @@ func (b *Barrier) check(s *shm.Segment) error {
 func (b *Barrier) look(s *shm.Segment) {
 	l := lookLimit()
 	if b.lock(s, &l) == nil {
-		_ = b.check(s)
-		b.mutex.Unlock()
+		_ = b.check(s, (*Waiter).gone)
+		b.unlock()
 	}
 }
 
@@ -125,12 +146,12 @@ func (b *Barrier) Arrive(s *shm.Segment, tid uint32, acts bool, l *futex.Limit) 
 			break
 		}
 		word := b.word.Load()
-		b.mutex.Unlock()
+		b.unlock()
 		if _, err := futex.Await(l, b.futex(), &b.spin, actionWait{s, b, word}); err != nil {
 			return nil, 0, false, err
 		}
 	}
-	defer b.mutex.Unlock()
+	defer b.unlock()
 	e, index, last, err = b.arrive(s, tid, acts)
 	return e, index, last, err
 }
@@ -146,7 +167,7 @@ func (b *Barrier) arrive(s *shm.Segment, tid uint32, acts bool) (e *Waiter, inde
 	last = index+1 >= int(b.parties)
 	if last {
 		// Nobody may be left to look.
-		if err := b.check(s); err != nil {
+		if err := b.check(s, (*Waiter).seemsGone); err != nil {
 			return nil, 0, false, err
 		}
 		if b.phase() == unusable {
@@ -157,7 +178,7 @@ func (b *Barrier) arrive(s *shm.Segment, tid uint32, acts bool) (e *Waiter, inde
 		return nil, index, true, b.end(s, true, filling)
 	}
 	round := b.round()
-	e, err = b.table().enter(s, tid, uint64(index), round, func() error { return b.check(s) })
+	e, err = b.table().enter(s, tid, uint64(index), round, func() error { return b.check(s, (*Waiter).gone) })
 	if err != nil {
 		return nil, 0, false, err
 	}
@@ -201,7 +222,7 @@ func (b *Barrier) Finish(s *shm.Segment, e *Waiter, ok bool) error {
 	if err := b.lock(s, &futex.Limit{How: futex.NoWait}); err != nil {
 		return err
 	}
-	defer b.mutex.Unlock()
+	defer b.unlock()
 	if e.state() == waiting {
 		next := uint32(filling)
 		if !ok {
@@ -231,10 +252,22 @@ func (b *Barrier) Wait(s *shm.Segment, e *Waiter, l *futex.Limit) (index int, er
 	if !e.mine() {
 		return 0, errStale
 	}
-	if err := (verdictWait[*Barrier]{s, b, b.table(), e}).await(l); err != nil {
-		return 0, err
+	w := roundWait{verdictWait[*Barrier]{s, b, b.table(), e}}
+	if !w.Try(false) {
+		if _, err := futex.Await(l, b.bellFutex(), &b.spin, w); err != nil {
+			return 0, err
+		}
 	}
 	return e.take()
+}
+
+// roundWait is a verdictWait that sleeps on the bell.
+type roundWait struct{ verdictWait[*Barrier] }
+
+func (w roundWait) Flag() (bits uint32, ready bool) {
+	bits = w.t.bell.Load()
+	_, ready = w.verdictWait.Flag()
+	return bits, ready
 }
 
 // TimeOut ends the wait of e because it has lasted too long, which breaks the
@@ -248,7 +281,7 @@ func (b *Barrier) TimeOut(s *shm.Segment, e *Waiter) (index int, err error) {
 	if err := b.lock(s, &futex.Limit{How: futex.NoWait}); err != nil {
 		return 0, err
 	}
-	defer b.mutex.Unlock()
+	defer b.unlock()
 	if e.state() == waiting {
 		if b.phase() == acting {
 			return 0, unix.EBUSY
@@ -270,7 +303,7 @@ func (b *Barrier) Withdraw(s *shm.Segment, e *Waiter) error {
 	if err := b.lock(s, &futex.Limit{How: futex.NoWait}); err != nil {
 		return err
 	}
-	defer b.mutex.Unlock()
+	defer b.unlock()
 	var err error
 	if e.state() == waiting && b.phase() == filling {
 		err = b.table().each(s, func(other *Waiter) bool {
@@ -289,7 +322,7 @@ func (b *Barrier) Reset(s *shm.Segment, l *futex.Limit) error {
 	if err := b.lock(s, l); err != nil {
 		return err
 	}
-	defer b.mutex.Unlock()
+	defer b.unlock()
 	return b.end(s, false, filling)
 }
 
@@ -298,7 +331,7 @@ func (b *Barrier) Abort(s *shm.Segment, l *futex.Limit) error {
 	if err := b.lock(s, l); err != nil {
 		return err
 	}
-	defer b.mutex.Unlock()
+	defer b.unlock()
 	return b.end(s, false, unusable)
 }
 
@@ -313,6 +346,6 @@ func (b *Barrier) Waiting(s *shm.Segment) (int, error) {
 	if err := b.lock(s, &futex.Limit{How: futex.NoWait}); err != nil {
 		return 0, err
 	}
-	defer b.mutex.Unlock()
+	defer b.unlock()
 	return b.table().waiting(s)
 }

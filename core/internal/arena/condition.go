@@ -42,7 +42,12 @@ func (c *Condition) Wait(s *shm.Segment, e *Waiter, l *futex.Limit) error {
 	if !e.mine() {
 		return errStale
 	}
-	return verdictWait[*Condition]{s, c, c.table(), e}.await(l)
+	w := verdictWait[*Condition]{s, c, c.table(), e}
+	if w.Try(false) {
+		return nil
+	}
+	_, err := futex.Await(l, e.futex(), &c.spin, w)
+	return err
 }
 
 // look passes on the notifications of the dead. What fails is tried at the next

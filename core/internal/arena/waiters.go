@@ -29,11 +29,13 @@ type Waiters struct {
 	spin    uint32
 
 	mutex   futex.Mutex
-	tickets uint64       // given so far, by a condition
-	looked  atomic.Int64 // when somebody last looked for the dead
-	next    uint64       // offset of the first block, 0: none
-	high    uint32       // entries from here on are free
-	_       [12]byte
+	tickets uint64        // given so far, by a condition
+	looked  atomic.Int64  // when somebody last looked for the dead
+	next    uint64        // offset of the first block, 0: none
+	high    uint32        // entries from here on are free
+	bell    atomic.Uint32 // of a barrier, like ring
+	ring    bool
+	_       [7]byte
 	inline  [30]Waiter
 }
 
@@ -77,20 +79,33 @@ func (e *Waiter) gone() bool {
 	return e.tid != 0 && !e.owner.HasThread(e.tid) || !e.owner.Alive()
 }
 
+// seemsGone is gone for one who is in a hurry: see process.Runs.
+func (e *Waiter) seemsGone() bool {
+	return (e.tid == 0 || !process.Runs(e.tid)) && e.gone()
+}
+
+// decide gives a waiter its verdict, unless it has left, and returns what the word
+// was.
+func (e *Waiter) decide(verdict uint32) (was uint32, decided bool) {
+	for {
+		w := e.word.Load()
+		if w&state != waiting {
+			return w, false
+		}
+		if e.word.CompareAndSwap(w, verdict) {
+			return w, true
+		}
+	}
+}
+
 // resolve gives a waiter its verdict and reports whether it lives to see it. If it
 // does not, or has left meanwhile, the entry is free again.
 //
 // A waiter that died this very moment may seem to live: see Condition.
 func (e *Waiter) resolve(verdict uint32) bool {
-	w := e.word.Load()
-	for {
-		if w&state != waiting {
-			return false
-		}
-		if e.word.CompareAndSwap(w, verdict) {
-			break
-		}
-		w = e.word.Load()
+	w, decided := e.decide(verdict)
+	if !decided {
+		return false
 	}
 	lives := false
 	if w&sleeps == 0 {
@@ -111,14 +126,6 @@ type verdictWait[T interface{ look(s *shm.Segment) }] struct {
 	of T
 	t  *Waiters
 	e  *Waiter
-}
-
-func (w verdictWait[T]) await(l *futex.Limit) error {
-	if w.Try(false) {
-		return nil
-	}
-	_, err := futex.Await(l, w.e.futex(), &w.t.spin, w)
-	return err
 }
 
 func (w verdictWait[T]) Try(slept bool) bool {

@@ -6,6 +6,15 @@ import (
 	"time"
 )
 
+func eventually(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !happened(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("does not happen: ", what)
+		}
+	}
+}
+
 func TestAlive(t *testing.T) {
 	if !Self.Alive() {
 		t.Error("this process")
@@ -25,22 +34,21 @@ func TestAlive(t *testing.T) {
 	if !child.Alive() || !child.HasThread(child.PID) {
 		t.Error("a child that sleeps")
 	}
-	if n := testing.AllocsPerRun(100, func() { _ = child.Alive() }); n > 0 {
+	eventually(t, "the C library makes its thread known", func() bool { return Runs(child.PID) })
+	if n := testing.AllocsPerRun(100, func() { _ = child.Alive(); _ = Runs(child.PID) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); child.Alive(); {
-		if time.Now().After(end) {
-			t.Fatal("a zombie seems alive")
-		}
-		time.Sleep(time.Millisecond)
+	eventually(t, "a zombie does not seem alive", func() bool { return !child.Alive() })
+	if Runs(child.PID) {
+		t.Error("the thread of a zombie seems to run")
 	}
 	if err := cmd.Wait(); err == nil {
 		t.Error("not killed")
 	}
-	if child.Alive() || child.HasThread(child.PID) {
+	if child.Alive() || child.HasThread(child.PID) || Runs(child.PID) {
 		t.Error("a process that was waited for")
 	}
 }
