@@ -6,13 +6,15 @@ import argparse
 import importlib.machinery
 import io
 import os
-import pkgutil
 import runpy
 import sys
 import types
-from collections.abc import Callable, Sequence
 
 from . import __version__, install
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def own_arguments(argv: Sequence[str]) -> int:
@@ -55,6 +57,18 @@ def new_main() -> types.ModuleType:
     return main
 
 
+def is_archive(path: str) -> bool:
+    """Whether modules can be imported from below path: it is a directory, or a zip file."""
+    # As pkgutil.get_importer, but that module takes longer to import than all else here.
+    for hook in sys.path_hooks:
+        try:
+            hook(path)
+        except ImportError:
+            continue
+        return True
+    return False
+
+
 def run_archive(path: str) -> None:
     """Runs the `__main__` module below path."""
     if sys.flags.safe_path:
@@ -68,7 +82,7 @@ def run_archive(path: str) -> None:
 
 def run_script(script: str, arguments: list[str]) -> None:
     sys.argv = [script, *arguments]
-    if pkgutil.get_importer(script) is not None:  # a directory, or a zip file
+    if is_archive(script):
         run_archive(os.path.abspath(script))
         return
     if not sys.flags.safe_path:
