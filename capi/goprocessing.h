@@ -26,9 +26,12 @@
 #define GOPROCESSING_H
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifdef __cplusplus
@@ -287,6 +290,13 @@ int gop_conn_recv_handle(gop_conn *c, int32_t *handle, int how, int64_t deadline
 /* [engine] To be called after sending such a byte. -EPIPE as gop_conn_send. */
 int gop_conn_sent_handle(gop_conn *c);
 
+/* Wakes n threads, of whatever process, that sleep on word (futex(2)). */
+static inline void
+gop_futex_wake(uint32_t *word, int n)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE, n, (void *)0, (void *)0, 0);
+}
+
 /* ---- small objects: slots of an arena ---- */
 
 /* The memory of the slot never moves and is released with the arena. */
@@ -357,7 +367,7 @@ gop_semaphore_try(gop_semaphore *m)
     return -EAGAIN;
 }
 
-/* 0; 1 when gop_semaphore_wake must follow; -EOVERFLOW when the value is max. */
+/* Releases, and wakes one who waits: 0, or -EOVERFLOW when the value is max. */
 static inline int
 gop_semaphore_post(gop_semaphore *m)
 {
@@ -367,7 +377,10 @@ gop_semaphore_post(gop_semaphore *m)
         __atomic_store_n(&m->owner, 0, __ATOMIC_RELAXED);
         uint32_t next = (w & GOP_SEM_MAX) + 1;
         if (__atomic_compare_exchange_n(&m->word, &w, next, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-            return (w & GOP_SEM_WAITERS) != 0;
+        {
+            if (w & GOP_SEM_WAITERS) gop_futex_wake(&m->word, 1);
+            return 0;
+        }
     }
 }
 
@@ -394,9 +407,6 @@ gop_semaphore_owner(const gop_semaphore *m)
 /* [engine] Acquires, waiting as `how` says. */
 int gop_semaphore_acquire(gop_semaphore *m, int how, int64_t deadline);
 
-/* [engine] Wakes one waiter, after gop_semaphore_post returned 1. */
-int gop_semaphore_wake(gop_semaphore *m);
-
 /*
  * RLock: a semaphore of at most 1 whose owner, not 0, may acquire it again. Only
  * a thread itself writes its number, and overwrites it before it lets go: one that
@@ -422,7 +432,7 @@ gop_rlock_try(gop_semaphore *m, uint64_t owner)
     return 0;
 }
 
-/* 0; 1 when gop_semaphore_wake must follow; -EPERM when owner has not got it. */
+/* Undoes one acquire: 0, or -EPERM when owner has not got it. */
 static inline int
 gop_rlock_release(gop_semaphore *m, uint64_t owner)
 {
@@ -462,16 +472,19 @@ gop_event_is_set(const gop_event *e)
     return (__atomic_load_n(&e->word, __ATOMIC_ACQUIRE) & GOP_EVENT_SET) != 0;
 }
 
-/* 0; 1 when gop_event_wake must follow. */
-static inline int
+/* Sets the event, and wakes all who wait for it. */
+static inline void
 gop_event_set(gop_event *e)
 {
     uint32_t w = __atomic_load_n(&e->word, __ATOMIC_RELAXED);
     for (;;) {
-        if (w & GOP_EVENT_SET) return 0;
+        if (w & GOP_EVENT_SET) return;
         uint32_t next = ((w & ~GOP_EVENT_WAITERS) + 4) | GOP_EVENT_SET;
         if (__atomic_compare_exchange_n(&e->word, &w, next, 1, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-            return (w & GOP_EVENT_WAITERS) != 0;
+        {
+            if (w & GOP_EVENT_WAITERS) gop_futex_wake(&e->word, INT_MAX);
+            return;
+        }
     }
 }
 
@@ -490,9 +503,6 @@ gop_event_word(const gop_event *e)
 /* [engine] Waits until the event is set, or was set since gop_event_word
  * returned `seen`, even if it was cleared again. */
 int gop_event_wait(gop_event *e, uint32_t seen, int how, int64_t deadline);
-
-/* [engine] Wakes all waiters, after gop_event_set returned 1. */
-int gop_event_wake(gop_event *e);
 
 /*
  * Condition and barrier: large slots, named by segment and offset, with an entry
@@ -595,9 +605,7 @@ void gop_engine_abandon(void);
     X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
     X(gop_conn_watch) X(gop_conn_recv_handle) X(gop_conn_sent_handle)                      \
     X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)            \
-    X(gop_semaphore_acquire) X(gop_semaphore_wake)                                         \
-    X(gop_event_wait) X(gop_event_wake)                                                    \
-    X(gop_rlock_acquire)                                                                   \
+    X(gop_semaphore_acquire) X(gop_rlock_acquire) X(gop_event_wait)                        \
     X(gop_condition_enter) X(gop_condition_wait) X(gop_condition_leave)                    \
     X(gop_condition_notify) X(gop_condition_waiting)                                       \
     X(gop_barrier_arrive) X(gop_barrier_finish) X(gop_barrier_wait)                        \

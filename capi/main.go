@@ -219,12 +219,6 @@ func gop_semaphore_acquire(m *C.gop_semaphore, how C.int, deadline C.int64_t) C.
 	return result(core.SlotAt(unsafe.Pointer(m)).AcquireSemaphore(&l))
 }
 
-//export gop_semaphore_wake
-func gop_semaphore_wake(m *C.gop_semaphore) C.int {
-	core.SlotAt(unsafe.Pointer(m)).WakeSemaphore()
-	return 0
-}
-
 //export gop_rlock_acquire
 func gop_rlock_acquire(m *C.gop_semaphore, owner C.uint64_t, how C.int, deadline C.int64_t) C.int {
 	l := limit(how, deadline)
@@ -235,12 +229,6 @@ func gop_rlock_acquire(m *C.gop_semaphore, owner C.uint64_t, how C.int, deadline
 func gop_event_wait(e *C.gop_event, seen C.uint32_t, how C.int, deadline C.int64_t) C.int {
 	l := limit(how, deadline)
 	return result(core.SlotAt(unsafe.Pointer(e)).WaitEvent(uint32(seen), &l))
-}
-
-//export gop_event_wake
-func gop_event_wake(e *C.gop_event) C.int {
-	core.SlotAt(unsafe.Pointer(e)).WakeEvent()
-	return 0
 }
 
 // flag is the result of calls that answer a question.

@@ -7,7 +7,7 @@ import (
 )
 
 // Slot is a small object by its address, for language bindings: they do what does
-// not block by themselves and come here to wait and to wake.
+// not block by themselves and come here to wait.
 type Slot struct{ p unsafe.Pointer }
 
 // SlotAt returns the object at p, which is mapped memory of an arena.
@@ -20,15 +20,9 @@ func (o Slot) rlock() *arena.RLock         { return (*arena.RLock)(o.p) }
 // AcquireSemaphore decrements a semaphore within the limit l.
 func (o Slot) AcquireSemaphore(l *Limit) error { return o.semaphore().Acquire(l) }
 
-// WakeSemaphore wakes one who waits for a semaphore.
-func (o Slot) WakeSemaphore() { o.semaphore().Wake() }
-
 // WaitEvent waits, within the limit l, until an event is set or was set since its
 // word was seen.
 func (o Slot) WaitEvent(seen uint32, l *Limit) error { return o.event().Wait(seen, l) }
-
-// WakeEvent wakes all who wait for an event.
-func (o Slot) WakeEvent() { o.event().Wake() }
 
 // AcquireRLock takes an RLock for owner within the limit l.
 func (o Slot) AcquireRLock(owner uint64, l *Limit) error { return o.rlock().Acquire(owner, l) }

@@ -53,21 +53,7 @@ event_set(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (self->shared == NULL) {
         return raise_uninitialized(op);
     }
-    if ((gop_event_word(self->shared) & GOP_EVENT_WAITERS) && engine() == NULL) {
-        /* Before anything is changed: without an engine nobody can be woken. */
-        return NULL;
-    }
-    int rc = gop_event_set(self->shared);
-    if (rc > 0) {
-        const gop_engine *e = engine();
-        if (e == NULL) {
-            return NULL;
-        }
-        rc = e->gop_event_wake(self->shared);
-    }
-    if (rc < 0) {
-        return raise_errno(rc, "set");
-    }
+    gop_event_set(self->shared);
     Py_RETURN_NONE;
 }
 

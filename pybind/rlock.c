@@ -57,19 +57,12 @@ rlock_release(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (shared == NULL) {
         return raise_uninitialized(op);
     }
-    if (!semaphore_can_wake(shared)) {
-        return NULL;
-    }
-    int rc = gop_rlock_release(shared, owner_self());
-    if (rc == 0) {
-        Py_RETURN_NONE;
-    }
-    if (rc == -EPERM) {
+    if (gop_rlock_release(shared, owner_self()) < 0) {
         PyErr_SetString(PyExc_AssertionError,
                         "attempt to release recursive lock not owned by thread");
         return NULL;
     }
-    return semaphore_released(shared, rc);
+    Py_RETURN_NONE;
 }
 
 static PyObject *

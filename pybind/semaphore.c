@@ -123,33 +123,6 @@ semaphore_enter(PyObject *op, PyObject *Py_UNUSED(ignored))
     return semaphore_wait(self, acquire_call, GOP_FOREVER);
 }
 
-bool
-semaphore_can_wake(const gop_semaphore *shared)
-{
-    uint32_t word = __atomic_load_n(&shared->word, __ATOMIC_RELAXED);
-    return !(word & GOP_SEM_WAITERS) || engine() != NULL;
-}
-
-PyObject *
-semaphore_released(gop_semaphore *shared, int rc)
-{
-    if (rc > 0) {
-        const gop_engine *e = engine();
-        if (e == NULL) {
-            return NULL;
-        }
-        rc = e->gop_semaphore_wake(shared);
-    }
-    if (rc == -EOVERFLOW) {
-        PyErr_SetString(PyExc_ValueError, "semaphore or lock released too many times");
-        return NULL;
-    }
-    if (rc < 0) {
-        return raise_errno(rc, "release");
-    }
-    Py_RETURN_NONE;
-}
-
 PyDoc_STRVAR(release_doc, "release($self, /)\n--\n\n"
                           "Increment the value, and wake a process that waits for it.\n\n"
                           "Raise ValueError if the value is the maximum already.");
@@ -161,14 +134,11 @@ semaphore_release(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (shared == NULL) {
         return raise_uninitialized(op);
     }
-    if (!semaphore_can_wake(shared)) {
+    if (gop_semaphore_post(shared) < 0) {
+        PyErr_SetString(PyExc_ValueError, "semaphore or lock released too many times");
         return NULL;
     }
-    int rc = gop_semaphore_post(shared);
-    if (rc == 0) {
-        Py_RETURN_NONE;
-    }
-    return semaphore_released(shared, rc);
+    Py_RETURN_NONE;
 }
 
 static PyObject *

@@ -26,11 +26,4 @@ int semaphore_deadline(PyObject *const *args, Py_ssize_t nargs, PyObject *kwname
  * deadline, or NULL. */
 PyObject *semaphore_wait(semaphore *self, blocking_call call, int64_t deadline);
 
-/* To be asked before a release changes anything: without an engine nobody can be
- * woken. If false, an exception is set. */
-bool semaphore_can_wake(const gop_semaphore *shared);
-
-/* Finishes a release that returned rc. */
-PyObject *semaphore_released(gop_semaphore *shared, int rc);
-
 #endif

@@ -35,15 +35,12 @@ func (e *Event) Set() {
 		}
 		if e.word.CompareAndSwap(v, v&^eventWaiters+eventOnce|eventSet) {
 			if v&eventWaiters != 0 {
-				e.Wake()
+				futex.Wake(e.futex(), futex.All)
 			}
 			return
 		}
 	}
 }
-
-// Wake wakes all who wait.
-func (e *Event) Wake() { futex.Wake(e.futex(), futex.All) }
 
 // Clear clears the event.
 func (e *Event) Clear() { e.word.And(^uint32(eventSet)) }

@@ -37,7 +37,7 @@ func (m *Semaphore) Acquire(l *futex.Limit) error {
 	if slept && m.Value() > 0 {
 		// Released more than once before this one ran: only the first
 		// release found bit 31 and woke somebody.
-		m.Wake()
+		m.wake()
 	}
 	return err
 }
@@ -87,15 +87,15 @@ func (m *Semaphore) Release() error {
 		m.owner.Store(0)
 		if m.word.CompareAndSwap(v, v&MaxValue+1) {
 			if v&semWaiters != 0 {
-				m.Wake()
+				m.wake()
 			}
 			return nil
 		}
 	}
 }
 
-// Wake wakes one sleeper.
-func (m *Semaphore) Wake() { futex.Wake(m.futex(), 1) }
+// wake wakes one sleeper.
+func (m *Semaphore) wake() { futex.Wake(m.futex(), 1) }
 
 // Waiters reports whether somebody may sleep.
 func (m *Semaphore) Waiters() bool { return m.word.Load()&semWaiters != 0 }
