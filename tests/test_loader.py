@@ -13,8 +13,8 @@ import pytest
 from goprocessing import _engine
 
 from .conftest import descriptors
-from .forks import descend, exit_code, limit_time, run_fresh, use_engine
-from .waiting import eventually
+from .forks import descend, exit_code, fork, limit_time, run_fresh, use_engine
+from .waiting import eventually, until_blocked
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 NOBODY = 65534
@@ -54,6 +54,27 @@ def children_of_a_process_without() -> None:
         assert descend(load, use_engine) == 0
     assert _engine.engine_threads() == 0
     assert not copies()
+
+
+@pytest.mark.parametrize("kind", ["semaphore", "event"])
+def test_who_only_wakes_others_needs_none(kind: str) -> None:
+    semaphore, event = _engine.Semaphore(0), _engine.Event()
+    sleep, wake = {
+        "semaphore": (semaphore.acquire, semaphore.release),
+        "event": (event.wait, event.set),
+    }[kind]
+
+    def sleep_on() -> None:
+        assert sleep()
+
+    def wake_up() -> None:
+        wake()
+        assert _engine.engine_threads() == 0
+
+    sleeper = fork(sleep_on)
+    until_blocked(sleeper)
+    assert exit_code(fork(wake_up)) == 0
+    assert exit_code(sleeper) == 0
 
 
 def test_one_copy_for_all_threads_and_all_siblings() -> None:
