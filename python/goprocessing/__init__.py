@@ -69,14 +69,14 @@ else:
     _ADDED = {"ShutDown": ".queues", "install": ".substitution"}
 
     def __getattr__(name: str) -> object:
-        import importlib
-
         # Of `multiprocessing` a program finds what others have imported.
-        if name in _SUBMODULES:
-            return importlib.import_module(f".{name}", __name__)
-        if name in _ADDED:
-            return getattr(importlib.import_module(_ADDED[name], __name__), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = f".{name}" if name in _SUBMODULES else _ADDED.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        found = import_module(module, __name__)
+        return found if name in _SUBMODULES else getattr(found, name)
 
 
 Array = _default.Array
