@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import multiprocessing
 import os
 import pickle
 import signal
@@ -13,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import goprocessing
 import pytest
 
 from .test_scripts import SCRIPTS, lines, run
@@ -184,6 +186,24 @@ def test_primitives_as_arguments(our_ctx: Any) -> None:
         future.result()
         executor.submit(q.put, "item").result()
         assert q.get() == "item"
+
+
+@pytest.mark.parametrize("as_module", [False, True])
+def test_no_feeder_thread(our_ctx: Any, in_force: str, as_module: bool) -> None:
+    before = set(threading.enumerate())
+    with ProcessPoolExecutor(1, goprocessing if as_module else our_ctx) as executor:
+        assert executor.submit(abs, -1).result() == 1
+        [thread] = set(threading.enumerate()) - before
+        assert thread is executor._executor_manager_thread  # type: ignore[attr-defined]
+        assert isinstance(executor._call_queue, goprocessing.queues.Queue)
+
+
+def test_other_contexts_have_their_own_queue(our_ctx: Any) -> None:
+    """Also beside an executor of ours."""
+    our_ctx.get_start_method()
+    with ProcessPoolExecutor(1, multiprocessing.get_context(our_ctx.get_start_method())) as other:
+        assert other.submit(abs, -1).result() == 1
+        assert not isinstance(other._call_queue, goprocessing.queues.Queue)
 
 
 def test_after_install(method: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ Which start method is in force is kept where the standard library keeps it, in
 from __future__ import annotations
 
 import multiprocessing.context as context
+import sys
 from multiprocessing.context import AuthenticationError as AuthenticationError
 from multiprocessing.context import BufferTooShort as BufferTooShort
 from multiprocessing.context import ForkServerProcess as ForkServerProcess
@@ -37,6 +38,13 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         return getattr(context, name)
+
+
+def _expect_executor() -> None:
+    # Which start method its context has is what ProcessPoolExecutor asks before
+    # it makes the queue for its calls.
+    if "concurrent.futures.process" in sys.modules:
+        from . import futures as futures
 
 
 class BaseContext(context.BaseContext):
@@ -135,6 +143,13 @@ class BaseContext(context.BaseContext):
 
         return Pool(processes, initializer, initargs, maxtasksperchild, self.get_context())
 
+    if not TYPE_CHECKING:
+
+        def get_start_method(self, allow_none: bool = False) -> str | None:
+            """Returns the name of the start method"""
+            _expect_executor()
+            return super().get_start_method(allow_none)
+
     if TYPE_CHECKING:
 
         @overload  # type: ignore[override]
@@ -221,6 +236,7 @@ class DefaultContext(BaseContext, context.DefaultContext):
 
     def get_start_method(self, allow_none: bool = False) -> str | None:
         """Returns the name of the start method in force"""
+        _expect_executor()
         return context._default_context.get_start_method(allow_none)
 
 
