@@ -42,6 +42,13 @@ class Pool(pool.Pool):
             context or _default_context.get_context(),
         )
 
+    # What wakes the thread that looks after the workers, besides their end. Not the
+    # results, as in the standard library: it has nothing to do then, and would keep
+    # the thread that receives them from the interpreter lock. When the last result
+    # is there, the pool's cache tells the notifier.
+    def _get_sentinels(self) -> list[Any]:
+        return [self._change_notifier._reader]  # type: ignore[attr-defined]
+
 
 class ThreadPool(Pool, pool.ThreadPool):
     """Worker threads that calls are handed to"""
