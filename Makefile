@@ -86,10 +86,14 @@ cpython-suite-3.%: .venvs/3.%/installed
 	@timeout $(if $(CI),,--foreground) --kill-after=30 45m .venvs/3.$*/bin/python -m tests.cpython $(SUITE_ARGS)
 
 .PHONY: bench
-bench: .venvs/pythons ## Measure against the standard library
-	@$(MAKE) .venvs/$(first)/installed
+bench: .venvs/pythons $(GO) ## Measure against the standard library and others (15 min; BENCH_ARGS='--quick NAME...')
+	@$(MAKE) .venvs/$(first)/bench
 	$(title) 'python -m tests.bench'
-	@.venvs/$(first)/bin/python -m tests.bench $(BENCH_ARGS)
+	@GO=$(CURDIR)/$(GO) .venvs/$(first)/bin/python -m tests.bench $(BENCH_ARGS)
+
+.PHONY: bench-check
+bench-check: ## Compare the ratios with those in tests/bench/results.json
+	@$(MAKE) bench BENCH_ARGS="--check $(BENCH_ARGS)"
 
 .PHONY: programs
 programs: .venvs/pythons ## Run other packages' tests, plain and with goprocessing (an hour; NAMES='name...')
@@ -172,6 +176,10 @@ clean: ## Remove everything that was made
 	$(@D)/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear $(@D)
 	@rm -rf build
 	CFLAGS=-Werror $(@D)/bin/pip install -q '.[test,examples]'
+	@touch $@
+
+.venvs/3.%/bench: .venvs/3.%/installed pyproject.toml
+	@$(call requirements,bench) | xargs $(@D)/bin/pip install -q
 	@touch $@
 
 .venvs/sanitize/installed: .venvs/sources | .venvs/pythons

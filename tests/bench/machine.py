@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
 
 import goprocessing
+
+_PEERS = ("faster-fifo", "numpy")
 
 
 def _cpu() -> str:
@@ -17,11 +20,22 @@ def _cpu() -> str:
     return platform.machine()
 
 
-def facts() -> str:
-    usable = len(os.sched_getaffinity(0))
-    busy = os.getloadavg()[0]
-    return (
-        f"{_cpu()}, {usable} of {os.cpu_count()} CPUs usable, load {busy:.1f};"
-        f" Linux {platform.release()}; CPython {platform.python_version()};"
-        f" goprocessing {goprocessing.__version__}"
-    )
+def facts() -> dict[str, str]:
+    found = {
+        "CPU": _cpu(),
+        "CPUs": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} usable",
+        "kernel": f"Linux {platform.release()}",
+        "Python": f"CPython {platform.python_version()}",
+        "goprocessing": goprocessing.__version__,
+    }
+    for peer in _PEERS:
+        try:
+            found[peer] = metadata.version(peer)
+        except metadata.PackageNotFoundError:
+            found[peer] = "not installed"
+    return found
+
+
+def sentence(facts: dict[str, str]) -> str:
+    peers = ", ".join(f"{peer} {facts[peer]}" for peer in _PEERS)
+    return f"{facts['CPU']}, {facts['CPUs']} CPUs, {facts['kernel']}, {facts['Python']}, {peers}"

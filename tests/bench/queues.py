@@ -1,0 +1,186 @@
+"""Rates of queues: from producer processes to consumer processes, by what is sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from . import crew, limits
+from .arrays import SIZE, array, check
+from .crew import Job
+from .peers import FIFO, MEMCPY, MIB, OURS, PICKLE, STANDARD, context, has_fifo, queue
+from .work import RATE, Kind, Measure, Missing, Target, Unit, Work, bandwidth
+
+BATCH = 100
+
+# Pickles to about 1 KiB.
+RECORD = {
+    "id": 123456789,
+    "name": "a record of moderate size",
+    "tags": [f"tag-{i}" for i in range(16)],
+    "values": [i / 7 for i in range(48)],
+    "nested": {f"key-{i}": i for i in range(16)},
+    "note": "x" * 64,
+}
+
+
+def _produce(go: Callable[[], None], to: Any, items: int, obj: Any) -> None:
+    go()
+    for _ in range(items):
+        to.put(obj)
+
+
+def _produce_ints(go: Callable[[], None], to: Any, items: int) -> None:
+    go()
+    for i in range(items):
+        to.put(i)
+
+
+def consume(go: Callable[[], None], source: Any, items: int) -> None:
+    go()
+    for _ in range(items):
+        source.get()
+
+
+def _consume_arrays(go: Callable[[], None], source: Any, items: int) -> None:
+    go()
+    for _ in range(items):
+        check(source.get())
+
+
+def small_ints(peer: str, producers: int, consumers: int, n: int) -> float:
+    between = queue(peer)
+    jobs = [Job(_produce_ints, (between, share)) for share in crew.shares(n, producers)]
+    jobs += [Job(consume, (between, share)) for share in crew.shares(n, consumers)]
+    return crew.run(context(peer), jobs).seconds
+
+
+def objects(
+    peer: str, obj: Any, consume: Callable[..., None], maxsize: int, max_bytes: int, n: int
+) -> float:
+    between = queue(peer, maxsize, max_bytes)
+    jobs = [Job(_produce, (between, n, obj)), Job(consume, (between, n))]
+    return crew.run(context(peer), jobs).seconds
+
+
+def arrays(peer: str, n: int) -> float:
+    return objects(peer, array(), _consume_arrays, 2, math.ceil(2.1 * SIZE), n)
+
+
+def _put_batches(go: Callable[[], None], to: Any, batches: int) -> None:
+    batch = list(range(BATCH))
+    go()
+    for _ in range(batches):
+        to.put_many(batch)
+
+
+def _get_batches(go: Callable[[], None], source: Any, items: int, limit: str) -> None:
+    most = {limit: BATCH}
+    go()
+    while items:
+        items -= len(source.get_many(**most))
+
+
+def batches(peer: str, n: int) -> float:
+    between = queue(peer)
+    if not hasattr(between, "put_many"):
+        raise Missing("put_many")
+    limit = "max_messages_to_get" if peer == FIFO else "max_items"
+    jobs = [
+        Job(_put_batches, (between, n)),
+        Job(_get_batches, (between, n * BATCH, limit)),
+    ]
+    return crew.run(context(peer), jobs).seconds
+
+
+def _one_by_one(n: int) -> float:
+    """The standard library's, which has no put_many."""
+    return small_ints(STANDARD, 1, 1, n * BATCH)
+
+
+def _put_and_join(go: Callable[[], None], to: Any, items: int) -> None:
+    go()
+    for i in range(items):
+        to.put(i)
+    to.join()
+
+
+def _get_and_finish(go: Callable[[], None], source: Any, items: int) -> None:
+    go()
+    for _ in range(items):
+        source.get()
+        source.task_done()
+
+
+def joinable(peer: str, n: int) -> float:
+    ctx = context(peer)
+    between = ctx.JoinableQueue()
+    jobs = [Job(_put_and_join, (between, n)), Job(_get_and_finish, (between, n))]
+    return crew.run(ctx, jobs).seconds
+
+
+def _libraries(measure: Callable[..., float], *args: Any) -> dict[str, Measure]:
+    peers = (STANDARD, FIFO, OURS) if has_fifo() else (STANDARD, OURS)
+    return {peer: partial(measure, peer, *args) for peer in peers}
+
+
+def _sized(name: str, title: str, size: int, target: Target) -> Work:
+    """bytes of a size, two at most under way so that memory does not grow."""
+    sides = _libraries(objects, bytes(size), consume, 2, 2 * size + MIB)
+    sides[MEMCPY] = partial(limits.copying, size)
+    return Work(name, title, bandwidth(size), sides, target)
+
+
+def works() -> Iterator[Work]:
+    both = (STANDARD, FIFO)
+    for producers, consumers in ((1, 1), (4, 1), (1, 4), (4, 4)):
+        sides = _libraries(small_ints, producers, consumers)
+        sides[PICKLE] = partial(limits.pickling, 1000)
+        yield Work(
+            f"queue-{producers}-{consumers}",
+            f"Queue, small ints, {producers} to {consumers}",
+            RATE,
+            sides,
+            Target(ratio=10 if producers == consumers == 1 else 8, against=both),
+            least=4,
+        )
+    many = {**_libraries(batches), STANDARD: _one_by_one}
+    yield Work(
+        "queue-many",
+        f"Queue, put_many and get_many of {BATCH}",
+        Unit("M/s", Kind.RATE, BATCH * 1e-6),
+        many,
+        Target(ratio=15, against=both),
+    )
+    for name, title, obj, size in (
+        ("queue-dict", "Queue, dicts of 1 KiB", RECORD, 1024),
+        ("queue-16k", "Queue, bytes of 16 KiB", bytes(16384), 16384),
+    ):
+        sides = _libraries(objects, obj, consume, 1000, 1000 * size)
+        sides[PICKLE] = partial(limits.pickling, obj)
+        yield Work(name, title, RATE, sides, Target(ratio=5))
+    yield _sized("queue-1m", "Queue, bytes of 1 MiB", MIB, Target(ratio=1, against=both))
+    yield _sized(
+        "queue-100m",
+        "Queue, bytes of 100 MiB",
+        100 * MIB,
+        Target(ratio=1, against=both, figure=2.5),
+    )
+    sides = _libraries(arrays)
+    sides[MEMCPY] = partial(limits.copying, SIZE)
+    yield Work(
+        "queue-numpy",
+        "Queue, numpy array of 100 MiB",
+        bandwidth(SIZE),
+        sides,
+        Target(ratio=1 / 1.5, against=(MEMCPY,)),
+    )
+    yield Work(
+        "queue-joinable",
+        "JoinableQueue, put, get, task_done, join",
+        RATE,
+        {peer: partial(joinable, peer) for peer in (STANDARD, OURS)},
+        Target(ratio=8),
+    )

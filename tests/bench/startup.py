@@ -1,0 +1,40 @@
+"""What a program pays before it works: import, the first queue, the start of a process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+
+from .fresh import run
+from .peers import OURS, STANDARD
+from .work import MILLISECONDS, Target, Work
+
+
+def first_queue(peer: str, n: int) -> float:
+    start = time.perf_counter()
+    for _ in range(n):
+        run("first_queue.py", peer)
+    return time.perf_counter() - start
+
+
+def starts(peer: str, method: str, n: int) -> float:
+    return float(run("start.py", peer, method, str(n)))
+
+
+def works() -> Iterator[Work]:
+    yield Work(
+        "startup",
+        "interpreter, import, first put and get",
+        MILLISECONDS,
+        {peer: partial(first_queue, peer) for peer in (STANDARD, OURS)},
+        Target(excess=5),
+    )
+    for method in ("fork", "spawn"):
+        yield Work(
+            f"start-{method}",
+            f"Process, start and join, {method}",
+            MILLISECONDS,
+            {peer: partial(starts, peer, method) for peer in (STANDARD, OURS)},
+            Target(excess=5),
+        )
