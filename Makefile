@@ -116,12 +116,12 @@ lint-python: .venvs/tools/linters
 .PHONY: lint-c
 lint-c: .venvs/tools/linters
 	$(title) 'clang-format'
-	$(TOOLS)/clang-format --dry-run -Werror capi/*.[ch] pybind/*.[ch]
+	$(TOOLS)/clang-format --dry-run -Werror capi/*.[ch] pybind/*.[ch] tests/bench/*.c
 
 .PHONY: lint-go
 lint-go: $(GO)
 	$(title) 'gofmt, go vet, staticcheck'
-	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l core capi); \
+	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l core capi tests); \
 	[[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./core/...
@@ -133,8 +133,8 @@ lint-go: $(GO)
 
 .PHONY: format
 format: .venvs/tools/linters $(GO) ## Format the sources of all languages
-	$$($(GO) env GOROOT)/bin/gofmt -w core capi
-	$(TOOLS)/clang-format -i capi/*.[ch] pybind/*.[ch]
+	$$($(GO) env GOROOT)/bin/gofmt -w core capi tests
+	$(TOOLS)/clang-format -i capi/*.[ch] pybind/*.[ch] tests/bench/*.c
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 

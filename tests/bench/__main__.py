@@ -51,7 +51,7 @@ class Session:
         self.failed: list[str] = []
         self.console = Console()
         if not self.console.is_terminal:
-            self.console = Console(width=150)
+            self.console = Console(width=report.WIDTH)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -59,13 +59,18 @@ class Session:
             TimeElapsedColumn(),
             console=self.console,
             transient=True,
+            auto_refresh=False,  # by a thread, which would take its share of the CPUs
         )
         self.task = self.progress.add_task("", total=len(chosen))
 
     def each(self, name: str, work: Callable[[Sampled], None]) -> None:
         """Does one thing that was chosen, and goes on if it fails."""
+
+        def sampled(what: str) -> None:
+            self.progress.update(self.task, description=f"{name}: {what}", refresh=True)
+
         try:
-            work(lambda what: self.progress.update(self.task, description=f"{name}: {what}"))
+            work(sampled)
         except (RuntimeError, OSError, AssertionError) as error:
             self.console.print(f"[red]{name} failed:[/red]", f"{type(error).__name__}: {error}")
             self.failed.append(name)

@@ -47,10 +47,14 @@ def cpus(number: int) -> list[frozenset[int]]:
     return [frozenset([cpu]) for cpu in usable[:number]]
 
 
-def _member(ctx: Any, job: Job, index: int, gate: int, reports: int, errors: int) -> None:
+def _member(
+    ctx: Any, job: Job, index: int, gate: int, reports: int, leave: int, errors: int
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # to end by Ctrl-C without a word
     try:
         _work(ctx, job, index, gate, reports)
+        # To exit takes a millisecond of a CPU on which others are still at work.
+        os.read(leave, 1)
     except Exception:
         os.write(errors, traceback.format_exc().encode())
         sys.exit(1)
@@ -77,11 +81,12 @@ class _Crew:
     def __init__(self, ctx: Any, jobs: Sequence[Job]) -> None:
         self.reports, writer = os.pipe()
         reader, self.gate = os.pipe()
+        leave, self.exit = os.pipe()
         self.errors = os.memfd_create("errors")
         self.processes: list[Any] = []
         try:
             for index, job in enumerate(jobs):
-                args = (ctx, job, index, reader, writer, self.errors)
+                args = (ctx, job, index, reader, writer, leave, self.errors)
                 process = ctx.Process(target=_member, args=args, daemon=True)
                 process.start()
                 self.processes.append(process)
@@ -89,8 +94,8 @@ class _Crew:
             self.dismiss()
             raise
         finally:
-            os.close(reader)
-            os.close(writer)
+            for fd in (reader, writer, leave):
+                os.close(fd)
 
     def hear(self) -> dict[int, tuple[float, float]]:
         """One report of each process."""
@@ -130,7 +135,7 @@ class _Crew:
                 process.kill()
             process.join()
             process.close()
-        for fd in (self.gate, self.reports, self.errors):
+        for fd in (self.gate, self.exit, self.reports, self.errors):
             os.close(fd)
 
 
@@ -142,6 +147,7 @@ def run(ctx: Any, jobs: Sequence[Job]) -> Outcome:
         start = time.perf_counter()
         os.write(crew.gate, bytes(len(jobs)))
         heard = crew.hear()
+        os.write(crew.exit, bytes(len(jobs)))
         crew.join()
     finally:
         crew.dismiss()

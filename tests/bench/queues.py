@@ -126,9 +126,9 @@ def _libraries(measure: Callable[..., float], *args: Any) -> dict[str, Measure]:
     return {peer: partial(measure, peer, *args) for peer in peers}
 
 
-def _sized(name: str, title: str, size: int, target: Target) -> Work:
-    """bytes of a size, two at most under way so that memory does not grow."""
-    sides = _libraries(objects, bytes(size), consume, 2, 2 * size + MIB)
+def _sized(name: str, title: str, size: int, depth: int, target: Target) -> Work:
+    """bytes of a size, so many at most under way so that memory does not grow."""
+    sides = _libraries(objects, bytes(size), consume, depth, depth * size + MIB)
     sides[MEMCPY] = partial(limits.copying, size)
     return Work(name, title, bandwidth(size), sides, target)
 
@@ -161,11 +161,12 @@ def works() -> Iterator[Work]:
         sides = _libraries(objects, obj, consume, 1000, 1000 * size)
         sides[PICKLE] = partial(limits.pickling, obj)
         yield Work(name, title, RATE, sides, Target(ratio=5))
-    yield _sized("queue-1m", "Queue, bytes of 1 MiB", MIB, Target(ratio=1, against=both))
+    yield _sized("queue-1m", "Queue, bytes of 1 MiB", MIB, 16, Target(ratio=1, against=both))
     yield _sized(
         "queue-100m",
         "Queue, bytes of 100 MiB",
         100 * MIB,
+        2,
         Target(ratio=1, against=both, figure=2.5),
     )
     sides = _libraries(arrays)

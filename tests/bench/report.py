@@ -12,7 +12,17 @@ from .toolchain import ROOT
 README = ROOT / "README.md"
 BEGIN, END = "<!-- bench -->\n", "<!-- /bench -->\n"
 
-COLUMNS = ("work", "unit", *LIBRARIES, "limit", "times better", "target")
+COLUMNS = {  # and their widths in a terminal
+    "work": 45,
+    "unit": 5,
+    STANDARD: 15,
+    FIFO: 11,
+    OURS: 12,
+    "limit": 19,
+    "times better": 22,
+    "target": 19,
+}
+WIDTH = sum(COLUMNS.values()) + 2 * len(COLUMNS)
 
 
 def number(value: float) -> str:
@@ -50,9 +60,8 @@ def row(record: Record) -> list[str]:
 
 def table(subject: str, records: list[Record]) -> Table:
     made = Table(title=subject, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    widths = (46, 4, 15, 11, 12, 16, 22, 17)
-    for i, (name, width) in enumerate(zip(COLUMNS, widths, strict=True)):
-        made.add_column(name, width=width, justify="right" if 2 <= i <= 4 else "left")
+    for name, width in COLUMNS.items():
+        made.add_column(name, width=width, justify="right" if name in LIBRARIES else "left")
     for record in records:
         style = {True: "green", False: "yellow", None: None}[record["reached"]]
         made.add_row(*row(record), style=style)

@@ -90,7 +90,7 @@ def load() -> Results:
 
 def merged(new: Results, names: list[str]) -> Results:
     """The results of a part of the works and curves, put into those that are kept."""
-    kept = load()
+    kept = load() if FILE.exists() else new
     if kept["machine"] != new["machine"]:
         raise SystemExit(
             f"{FILE.name} is of another machine or of other versions: save a whole run"
