@@ -51,6 +51,7 @@ def _member(
     ctx: Any, job: Job, index: int, gate: int, reports: int, leave: int, errors: int
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # to end by Ctrl-C without a word
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     try:
         _work(ctx, job, index, gate, reports)
         # To exit takes a millisecond of a CPU on which others are still at work.
@@ -84,6 +85,8 @@ class _Crew:
         leave, self.exit = os.pipe()
         self.errors = os.memfd_create("errors")
         self.processes: list[Any] = []
+        # In a handler of os.register_at_fork, KeyboardInterrupt would get lost.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             for index, job in enumerate(jobs):
                 args = (ctx, job, index, reader, writer, leave, self.errors)
@@ -96,6 +99,7 @@ class _Crew:
         finally:
             for fd in (reader, writer, leave):
                 os.close(fd)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def hear(self) -> dict[int, tuple[float, float]]:
         """One report of each process."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import Any
 
 from .peers import OURS, STANDARD, context
 from .work import RATE, Target, Work
 
 WORKERS = 2
+
+# Ctrl-C is for the process that they work for, which ends them.
+_DEAF: dict[str, Any] = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
 
 
 def _tiny(x: int) -> int:
@@ -18,7 +23,7 @@ def _tiny(x: int) -> int:
 
 
 def pool_map(peer: str, n: int) -> float:
-    with context(peer).Pool(WORKERS) as pool:
+    with context(peer).Pool(WORKERS, **_DEAF) as pool:
         pool.map(_tiny, range(WORKERS), 1)
         start = time.perf_counter()
         pool.map(_tiny, range(n), 1)
@@ -26,12 +31,18 @@ def pool_map(peer: str, n: int) -> float:
 
 
 def executor_map(peer: str, n: int) -> float:
-    with ProcessPoolExecutor(WORKERS, mp_context=context(peer)) as executor:
-        list(executor.map(_tiny, range(WORKERS)))
-        start = time.perf_counter()
-        for _ in executor.map(_tiny, range(n)):
-            pass
-        return time.perf_counter() - start
+    with ProcessPoolExecutor(WORKERS, context(peer), **_DEAF) as executor:
+        try:
+            list(executor.map(_tiny, range(WORKERS)))
+            start = time.perf_counter()
+            for _ in executor.map(_tiny, range(n)):
+                pass
+            return time.perf_counter() - start
+        except KeyboardInterrupt:
+            # Or shutdown may wait forever: submit was interrupted anywhere.
+            for process in executor._processes.values():
+                process.kill()
+            raise
 
 
 def works() -> Iterator[Work]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,11 @@ def _await(condition: Any) -> None:
         condition.wait()
 
 
+def _wait(wait: Callable[[], object]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # to end by Ctrl-C without a word
+    wait()
+
+
 def blocked(peer: str, milliseconds: int) -> float:
     """CPU time a second of one waiter, over waiters of each kind."""
     ctx = context(peer)
@@ -34,7 +40,7 @@ def blocked(peer: str, milliseconds: int) -> float:
         ctx.Pipe(),
     )
     waits = [queue.get, lock.acquire, event.wait, reader.recv, partial(_await, condition)]
-    processes = [ctx.Process(target=wait, daemon=True) for wait in waits]
+    processes = [ctx.Process(target=_wait, args=(wait,), daemon=True) for wait in waits]
     try:
         for process in processes:
             process.start()
