@@ -75,18 +75,19 @@ def curve_table(record: CurveRecord) -> Table:
         title_style="bold",
         box=None,
         pad_edge=False,
+        caption_justify="left",
     )
     made.add_column(record["across"], justify="right")
     for peer in record["points"]:
-        made.add_column(peer, width=24, justify="right")
+        made.add_column(peer, width=30, justify="right")
     found = {
         peer: {x: spread((low, middle, high)) for x, low, middle, high in points}
         for peer, points in record["points"].items()
     }
     for x in sorted({x for points in found.values() for x in points}):
         made.add_row(f"{x:,}", *(points.get(x, "") for points in found.values()))
-    for peer, why in record["ends"].items():
-        made.add_row("", f"{peer} ends {why.splitlines()[0]}")
+    why = (f"{peer} ends {reason}" for peer, reason in record["ends"].items())
+    made.caption = "\n".join(why) or None
     return made
 
 

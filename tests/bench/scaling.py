@@ -93,6 +93,12 @@ def by_depth(peer: str, depth: int, seconds: float) -> float:
     return _alone(peer, _at_depth, queue(peer), depth, seconds) * 1e-6
 
 
+def _most_queues() -> int:
+    """As many as the descriptors that a process may have allow; each queue has two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 10_000 if hard == resource.RLIM_INFINITY else min(10_000, (hard - 100) // 2)
+
+
 def _among(go: Callable[[], None], peer: str, number: int, seconds: float) -> float:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -140,7 +146,7 @@ def curves(quick: bool) -> Iterator[Curve]:
         "put and get by 1 process in each of N queues in turn",
         "N",
         "M/s",
-        [10**i for i in range(4 if quick else 5)],
+        [1, 10, 100, 1000] if quick else [1, 10, 100, 1000, _most_queues()],
         by_number,
     )
 
@@ -157,7 +163,8 @@ def measure(curve: Curve, effort: Effort, sampled: Callable[[str], None]) -> Plo
                 try:
                     rates[peer].append(curve.rate(peer, step, effort.seconds / 2))
                 except (OSError, RuntimeError) as error:
-                    plot.ends[peer] = f"at {step:,}: {error}"
+                    reason = str(error).splitlines()[-1]
+                    plot.ends[peer] = f"before {step:,}: {reason}"
         for peer, some in rates.items():
             if some:
                 point = (step, min(some), statistics.median(some), max(some))
