@@ -33,7 +33,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--check", action="store_true", help="compare the ratios with those of results.json"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.save and (args.quick or args.check):
+        parser.error("what is saved is a full measurement, without --quick or --check")
+    return args
 
 
 def _named(names: list[str], patterns: list[str]) -> list[str]:
@@ -120,8 +123,8 @@ def _check(session: Session, works: dict[str, Work]) -> None:
 
         def run(sampled: Sampled, name: str = name) -> None:
             passed, said = guard.check(works[name], session.effort, sampled)
-            verdict = "as before" if passed else "[red]SLOWER[/red]"
-            session.console.print(f"{verdict:9} {name:20} {said}", highlight=False)
+            verdict = "ok    " if passed else "[red]SLOWER[/red]"
+            session.console.print(f"{name:20} {verdict} {said}", highlight=False)
             if not passed:
                 session.failed.append(name)
 
@@ -153,7 +156,7 @@ def main() -> None:
                 found = _measure(session, curves)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    if args.save and not args.check and not session.failed:
+    if args.save and not session.failed:
         _save(found, names, whole=chosen == names)
     if session.failed:
         raise SystemExit(f"failed: {', '.join(session.failed)}")

@@ -34,4 +34,5 @@ def works() -> Iterator[Work]:
         Unit("us", Kind.TIME, 1e6 / 2, lower=True),
         {OURS: partial(go, "trips"), SPINNING: limits.spinning},
         Target(figure=1),
+        steady=False,
     )

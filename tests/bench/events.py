@@ -99,11 +99,15 @@ def works() -> Iterator[Work]:
     for place, where in PLACES.items():
         sides = _libraries(events, place)
         title = f"Event, hand-over, {where}"
-        yield Work(f"event-{place}", title, _HAND_OVER, sides, targets[place])
+        yield Work(
+            f"event-{place}", title, _HAND_OVER, sides, targets[place], steady=place != "free"
+        )
     for place, where in PLACES.items():
         sides = _libraries(conditions, place)
         title = f"Condition, hand-over, {where}"
-        yield Work(f"condition-{place}", title, _HAND_OVER, sides, Target(ratio=5))
+        yield Work(
+            f"condition-{place}", title, _HAND_OVER, sides, Target(ratio=5), steady=place != "free"
+        )
     yield Work(
         "barrier",
         f"Barrier, round of {PARTIES} processes",

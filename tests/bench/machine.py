@@ -23,7 +23,7 @@ def _cpu() -> str:
 def facts() -> dict[str, str]:
     found = {
         "CPU": _cpu(),
-        "CPUs": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} usable",
+        "CPUs": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} CPUs",
         "kernel": f"Linux {platform.release()}",
         "Python": f"CPython {platform.python_version()}",
         "goprocessing": goprocessing.__version__,
@@ -38,4 +38,4 @@ def facts() -> dict[str, str]:
 
 def sentence(facts: dict[str, str]) -> str:
     peers = ", ".join(f"{peer} {facts[peer]}" for peer in _PEERS)
-    return f"{facts['CPU']}, {facts['CPUs']} CPUs, {facts['kernel']}, {facts['Python']}, {peers}"
+    return f"{facts['CPU']}, {facts['CPUs']}, {facts['kernel']}, {facts['Python']}, {peers}"

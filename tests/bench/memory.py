@@ -17,12 +17,12 @@ def footprint(peer: str, what: str, n: int) -> float:
 def works() -> Iterator[Work]:
     kib = Unit("KiB", Kind.FIGURE, 1 / 1024, lower=True)
     for what, title, unit, target, amount in (
-        ("queue", "memory of a new queue", kib, 100.0, 200),
-        ("used-queue", "memory of an empty queue that was used", kib, 100.0, 200),
-        ("lock", "memory of a lock, of 10,000", Unit("B", Kind.FIGURE, lower=True), 256.0, 10_000),
+        ("queue", "Memory of a new queue", kib, 100.0, 200),
+        ("used-queue", "Memory of an empty queue that was used", kib, 100.0, 200),
+        ("lock", "Memory of a lock, of 10,000", Unit("B", Kind.FIGURE, lower=True), 256.0, 10_000),
         (
             "child",
-            "memory of a forked child that used a queue",
+            "Memory of a forked child that used a queue",
             Unit("MiB", Kind.FIGURE, 2.0**-20, lower=True),
             4.0,
             1,

@@ -23,6 +23,7 @@ _STYLE = {
     "svg.fonttype": "none",
     "font.size": 9,
     "text.color": _GREY,
+    "axes.facecolor": "none",
     "axes.edgecolor": _GREY,
     "axes.labelcolor": _GREY,
     "axes.titlesize": 10,
@@ -43,6 +44,15 @@ def _write(figure: Figure, file: Path) -> None:
 
 def _times(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _count(value: float) -> str:
+    """Powers of 1024 as such, other numbers in thousands."""
+    for base, names in ((1024, ("Ki", "Mi", "Gi")), (1000, ("k", "M", "G"))):
+        for power, name in reversed(list(enumerate(names, 1))):
+            if value >= base**power and (base == 1000 or value % base**power == 0):
+                return f"{value / base**power:g} {name}"
+    return f"{value:g}"
 
 
 def ratios(results: Results, file: Path = RATIOS) -> None:
@@ -84,7 +94,7 @@ def _label(title: str, target: str) -> str:
 def scaling(results: Results, file: Path = SCALING) -> None:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9, 6.4), layout="constrained")
-        panels = figure.subplots(2, 2).flat
+        panels = list(figure.subplots(2, 2).flat)
         for axes, curve in zip(panels, results["scaling"].values(), strict=False):
             for peer, points in curve["points"].items():
                 x, low, middle, high = zip(*points, strict=True)
@@ -92,6 +102,10 @@ def scaling(results: Results, file: Path = SCALING) -> None:
                 axes.fill_between(x, low, high, color=_COLOURS[peer], alpha=0.25, linewidth=0)
             axes.set(xscale="log", yscale="log", title=curve["title"])
             axes.set(xlabel=curve["across"], ylabel=curve["unit"])
+            axes.set_xticks(sorted({x for some in curve["points"].values() for x, *_ in some}))
+            axes.set_xticks([], minor=True)
+            axes.xaxis.set_major_formatter(lambda value, _: _count(value))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axes.grid(which="major")
-            axes.legend()
+        panels[0].legend()
         _write(figure, file)

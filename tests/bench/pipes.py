@@ -99,7 +99,14 @@ def works() -> Iterator[Work]:
         if place != "one":
             sides[SPINNING] = limits.spinning
         title = f"Pipe, round trip of a small int, {where}"
-        yield Work(f"pipe-round-{place}", title, MICROSECONDS, sides, targets[place])
+        yield Work(
+            f"pipe-round-{place}",
+            title,
+            MICROSECONDS,
+            sides,
+            targets[place],
+            steady=place != "free",
+        )
     yield Work(
         "pipe-round-pairs",
         f"Pipe, round trips of {PAIRS} pairs on two CPUs",

@@ -18,23 +18,24 @@ def first_queue(peer: str, n: int) -> float:
     return time.perf_counter() - start
 
 
-def starts(peer: str, method: str, n: int) -> float:
-    return float(run("start.py", peer, method, str(n)))
+def starts(peer: str, method: str, used: str, n: int) -> float:
+    return float(run("start.py", peer, method, used, str(n)))
 
 
 def works() -> Iterator[Work]:
     yield Work(
         "startup",
-        "interpreter, import, first put and get",
+        "Interpreter, import, first put and get",
         MILLISECONDS,
         {peer: partial(first_queue, peer) for peer in (STANDARD, OURS)},
         Target(excess=5),
     )
     for method in ("fork", "spawn"):
-        yield Work(
-            f"start-{method}",
-            f"Process, start and join, {method}",
-            MILLISECONDS,
-            {peer: partial(starts, peer, method) for peer in (STANDARD, OURS)},
-            Target(excess=5),
-        )
+        for used, title in (("nothing", ""), ("queue", ", a put in it")):
+            yield Work(
+                f"start-{method}-{used}",
+                f"Process, start and join, {method}{title}",
+                MILLISECONDS,
+                {peer: partial(starts, peer, method, used) for peer in (STANDARD, OURS)},
+                Target(excess=5),
+            )

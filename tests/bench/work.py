@@ -86,6 +86,8 @@ class Work:
     amount: int | None = None
     # The least that makes sense, which finding out how many begins with.
     least: int = 1
+    # False: the scheduler's placement alone changes it by more than bench-check allows.
+    steady: bool = True
 
     @property
     def peers(self) -> list[str]:
