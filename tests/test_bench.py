@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Iterator
 from multiprocessing import heap
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 pytest.importorskip("rich")
 
-from .bench import catalogue, guard, machine, report, results, scaling
+from .bench import catalogue, crew, guard, machine, report, results, scaling
 from .bench.peers import OURS
 from .bench.sampling import Effort, measure
 from .bench.work import Missing
@@ -127,6 +129,24 @@ def test_check(
     passed, said = guard.check(WORKS["lock-pair"], TINY, lambda what: None)
     assert passed is passes, said
     assert ("measured 3 times" in said) is not passes
+
+
+def _waits_for_ever(go: Callable[[], None], lock: Any) -> None:
+    go()
+    lock.acquire()
+
+
+def _fails(go: Callable[[], None]) -> None:
+    go()
+    raise ValueError("on purpose")
+
+
+def test_a_process_that_fails_ends_the_measurement(module: ModuleType) -> None:
+    ctx = module.get_context("fork")
+    held = ctx.Lock()
+    held.acquire()
+    with pytest.raises(RuntimeError, match="ValueError: on purpose"):
+        crew.run(ctx, [crew.Job(_waits_for_ever, (held,)), crew.Job(_fails)])
 
 
 def test_every_work_measures_goprocessing() -> None:
