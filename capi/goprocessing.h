@@ -62,7 +62,7 @@ typedef struct gop_segment {
     uint64_t device; /* with inode: which file fd was when the segment was opened */
     uint64_t inode;
     uint64_t size;    /* size of the file when last looked at, bytes */
-    uint32_t spin[4]; /* adaptive spin budgets of this process */
+    uint32_t spin[6]; /* what this process has learned about waiting */
     void *window[GOP_WINDOWS];
 } gop_segment;
 
@@ -128,6 +128,45 @@ gop_stream_at(const gop_segment *s, int direction)
                           (uint64_t)direction * GOP_STREAM_SIZE);
 }
 
+/*
+ * Items and messages. Large ones lie in extents, pieces of the segment's memory
+ * that a receiver may use where they are: it owns them until it releases them.
+ */
+typedef struct gop_part {
+    gop_bytes data;
+    uint64_t len;
+} gop_part;
+
+/* An item to put: its data, in parts that are laid one behind the other, and
+ * buffers that accompany it, each of which goes to an extent. */
+typedef struct gop_item {
+    gop_part parts[3];
+    const gop_part *buffers;
+    uint64_t nbuffers;
+} gop_item;
+
+/* Where data lies in a segment. */
+typedef struct gop_ref {
+    uint64_t offset;
+    uint64_t len;
+} gop_ref;
+
+/* What the functions that receive have stored in the caller's buffer: gop_refs to
+ * the extents of the item's buffers, which now are the caller's, and behind them
+ * its data; or, if the data lies in an extent itself, one gop_ref. */
+typedef struct gop_received {
+    uint64_t len; /* bytes in the buffer */
+    uint32_t refs;
+    uint32_t whole; /* the data is in the extent */
+} gop_received;
+
+/* [engine] Stores the address of an extent, which is valid as long as s is open and
+ * the extent not released. */
+int gop_extent_map(gop_segment *s, gop_ref ref, void **data);
+
+/* [engine] Releases an extent of this process. */
+int gop_extent_release(gop_segment *s, gop_ref ref);
+
 /* Items in the stream, exact at some instant during the call. */
 static inline uint64_t
 gop_stream_len(const gop_stream *t)
@@ -178,8 +217,34 @@ int gop_queue_put(gop_queue *q, gop_bytes data, uint64_t len, int how, int64_t d
 
 /* [engine] Takes the oldest item into buf and its length into *len.
  * -EMSGSIZE: the item has *len > cap bytes; it was not taken.
+ * -EBADMSG: the item has buffers; it was not taken.
  * -ESHUTDOWN: there is none, and none will come. */
 int gop_queue_get(gop_queue *q, void *buf, uint64_t cap, uint64_t *len, int how, int64_t deadline);
+
+/* [engine] gop_queue_put for data in parts, with buffers. */
+int gop_queue_put_item(gop_queue *q, gop_item *item, int how, int64_t deadline);
+
+/*
+ * Many small items at once, as a batch: one behind the other each item as a uint64_t,
+ * its length, its bytes, and padding to a multiple of 8.
+ *
+ * [engine] gop_queue_put_many puts the items of a batch of len bytes, as many as
+ * there is room for, waiting for room for the next, and adds to *put how many and
+ * to *done how many bytes of the batch that was, also when it fails. -EINVAL: that is
+ * no batch. gop_queue_get_many takes the oldest items as a batch into buf, at least
+ * one and at most `most`; it stores how many and how many bytes of buf they take.
+ * -EMSGSIZE: the first one takes *len bytes. -EBADMSG: the first one has an extent,
+ * and is to be received by itself.
+ */
+int gop_queue_put_many(gop_queue *q, gop_bytes batch, uint64_t len, uint64_t *put, uint64_t *done,
+                       int how, int64_t deadline);
+int gop_queue_get_many(gop_queue *q, void *buf, uint64_t cap, uint64_t most, uint64_t *count,
+                       uint64_t *len, int how, int64_t deadline);
+
+/* [engine] gop_queue_get without copying extents. -EMSGSIZE: the buffer has to
+ * have room for r->len bytes; the item was not taken. */
+int gop_queue_receive(gop_queue *q, void *buf, uint64_t cap, gop_received *r, int how,
+                      int64_t deadline);
 
 /* [engine] 0 when gop_queue_get would not wait. */
 int gop_queue_poll(gop_queue *q, int how, int64_t deadline);
@@ -243,15 +308,22 @@ int gop_pipe_create(gop_conn *a, gop_conn *b, int duplex);
  * On success it owns both. */
 int gop_conn_open(gop_conn *c, int fd, int sock, uint32_t side, uint32_t modes);
 
+/* Closes the socket: nothing is sent or received any more, and the last one to do so
+ * tells the other end. */
+static inline void
+gop_conn_hang_up(gop_conn *c)
+{
+    /* Whoever closed all descriptors closed both. */
+    if (gop_segment_owns_fd(&c->seg) && c->sock >= 0) close(c->sock);
+    c->sock = -1;
+    if (c->seg.window[0]) __atomic_fetch_add(&gop_conn_in(c)->closed, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Closes this process's handle. Idempotent. */
 static inline void
 gop_conn_close(gop_conn *c)
 {
-    /* Whoever closed all descriptors closed both. */
-    int owned = gop_segment_owns_fd(&c->seg);
-    if (owned && c->sock >= 0) close(c->sock);
-    c->sock = -1;
-    if (c->seg.window[0]) __atomic_fetch_add(&gop_conn_in(c)->closed, 1, __ATOMIC_SEQ_CST);
+    gop_conn_hang_up(c);
     gop_segment_close(&c->seg);
 }
 
@@ -261,6 +333,11 @@ int gop_conn_send(gop_conn *c, gop_bytes data, uint64_t len, int how, int64_t de
 /* [engine] Receives one message, as gop_queue_get. -EPIPE: end of file, that
  * is, nothing left and the last holder of the other end is gone. */
 int gop_conn_recv(gop_conn *c, void *buf, uint64_t cap, uint64_t *len, int how, int64_t deadline);
+
+/* [engine] As gop_queue_put_item and gop_queue_receive. */
+int gop_conn_send_item(gop_conn *c, gop_item *item, int how, int64_t deadline);
+int gop_conn_receive(gop_conn *c, void *buf, uint64_t cap, gop_received *r, int how,
+                     int64_t deadline);
 
 /* [engine] 0 when a message, a handle or the end of file can be received. */
 int gop_conn_poll(gop_conn *c, int how, int64_t deadline);
@@ -598,10 +675,12 @@ void gop_engine_abandon(void);
 /* Every function a loader has to look up. */
 #define GOP_FUNCTIONS(X)                                                                   \
     X(gop_abi) X(gop_engine_threads) X(gop_engine_abandon)                                 \
-    X(gop_segment_open)                                                                    \
+    X(gop_segment_open) X(gop_extent_map) X(gop_extent_release)                            \
     X(gop_queue_create) X(gop_queue_open) X(gop_queue_put) X(gop_queue_get)                \
     X(gop_queue_poll) X(gop_queue_watch) X(gop_queue_shutdown) X(gop_queue_task_done)      \
-    X(gop_queue_join)                                                                      \
+    X(gop_queue_join) X(gop_queue_put_item) X(gop_queue_receive)                           \
+    X(gop_queue_put_many) X(gop_queue_get_many)                                            \
+    X(gop_conn_send_item) X(gop_conn_receive)                                              \
     X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
     X(gop_conn_watch) X(gop_conn_recv_handle) X(gop_conn_sent_handle)                      \
     X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)            \

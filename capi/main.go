@@ -113,6 +113,98 @@ func gop_queue_get(q *C.gop_queue, buf unsafe.Pointer, capacity C.uint64_t, n *C
 	return received(got, err, n)
 }
 
+// load makes an item of the caller's. buffers is room for them, so that the heap need
+// not be.
+func load(from *C.gop_item, buffers [][]byte) core.Item {
+	var item core.Item
+	for i, part := range from.parts {
+		item.Parts[i] = bytes(unsafe.Pointer(part.data), part.len)
+	}
+	for _, part := range unsafe.Slice(from.buffers, from.nbuffers) {
+		buffers = append(buffers, bytes(unsafe.Pointer(part.data), part.len))
+	}
+	item.Buffers = buffers
+	return item
+}
+
+// buffersRoom is how many buffers of an item take nothing of the heap.
+const buffersRoom = 8
+
+// store completes the calls that receive.
+func store(got core.Received, err error, r *C.gop_received) C.int {
+	if err == nil {
+		*r = C.gop_received{len: C.uint64_t(got.Len), refs: C.uint32_t(got.Refs)}
+		if got.Whole {
+			r.whole = 1
+		}
+		return 0
+	}
+	if long, ok := err.(core.TooLong); ok {
+		r.len = C.uint64_t(long)
+	}
+	return result(err)
+}
+
+//export gop_queue_put_item
+func gop_queue_put_item(q *C.gop_queue, from *C.gop_item, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	var room [buffersRoom][]byte
+	item := load(from, room[:0])
+	return result(queue(q).PutItemWithin(&item, &l))
+}
+
+//export gop_queue_receive
+func gop_queue_receive(q *C.gop_queue, buf unsafe.Pointer, capacity C.uint64_t, r *C.gop_received, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	got, err := queue(q).ReceiveWithin(bytes(buf, capacity), &l)
+	return store(got, err, r)
+}
+
+//export gop_queue_put_many
+func gop_queue_put_many(q *C.gop_queue, batch C.gop_bytes, n C.uint64_t, put, done *C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	count, rest, err := queue(q).PutManyWithin(bytes(unsafe.Pointer(batch), n), &l)
+	*put += C.uint64_t(count)
+	*done += n - C.uint64_t(len(rest))
+	return result(err)
+}
+
+//export gop_queue_get_many
+func gop_queue_get_many(q *C.gop_queue, buf unsafe.Pointer, capacity, most C.uint64_t, count, size *C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	n, used, err := queue(q).GetManyWithin(bytes(buf, capacity), uint64(most), &l)
+	*count = C.uint64_t(n)
+	return received(used, err, size)
+}
+
+//export gop_conn_send_item
+func gop_conn_send_item(c *C.gop_conn, from *C.gop_item, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	var room [buffersRoom][]byte
+	item := load(from, room[:0])
+	return result(conn(c).SendItemWithin(&item, &l))
+}
+
+//export gop_conn_receive
+func gop_conn_receive(c *C.gop_conn, buf unsafe.Pointer, capacity C.uint64_t, r *C.gop_received, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	got, err := conn(c).ReceiveWithin(bytes(buf, capacity), &l)
+	return store(got, err, r)
+}
+
+//export gop_extent_map
+func gop_extent_map(s *C.gop_segment, ref C.gop_ref, data *unsafe.Pointer) C.int {
+	b, err := core.Extent(segment(s), core.Ref{Offset: uint64(ref.offset), Len: uint64(ref.len)})
+	*data = unsafe.Pointer(unsafe.SliceData(b))
+	return result(err)
+}
+
+//export gop_extent_release
+func gop_extent_release(s *C.gop_segment, ref C.gop_ref) C.int {
+	core.ReleaseExtent(segment(s), core.Ref{Offset: uint64(ref.offset), Len: uint64(ref.len)})
+	return 0
+}
+
 //export gop_queue_poll
 func gop_queue_poll(q *C.gop_queue, how C.int, deadline C.int64_t) C.int {
 	l := limit(how, deadline)

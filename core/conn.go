@@ -184,26 +184,59 @@ func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
 
 // SendWithin is Send within the limit l, for language bindings.
 func (c *Conn) SendWithin(msg []byte, l *Limit) error {
+	return c.SendItemWithin(&Item{Parts: [3][]byte{msg}}, l)
+}
+
+// SendItemWithin is SendWithin for a message in parts, with buffers.
+func (c *Conn) SendItemWithin(msg *Item, l *Limit) error {
 	if err := c.check(Writable); err != nil {
 		return err
 	}
+	if msg.IsLarge() {
+		return c.sendLarge(*msg, l)
+	}
+	_, err := c.send(msg, l)
+	return err
+}
+
+func (c *Conn) sendLarge(msg Item, l *Limit) error {
+	var room stream.RefsRoom
+	// Nothing is copied before there is room.
+	if c.out().Full() {
+		if _, err := c.awaitRoom(l); err != nil {
+			return err
+		}
+	}
+	var err error
+	if msg.Refs, err = msg.Fill(&c.s, room[:0], l); err != nil {
+		return err
+	}
+	sent, err := c.send(&msg, l)
+	if !sent {
+		msg.Empty(&c.s)
+	}
+	return err
+}
+
+// send sends a message. It may be sent although there is nobody to read it.
+func (c *Conn) send(msg *Item, l *Limit) (sent bool, err error) {
 	t := c.out()
 	slept := false
 	for {
-		_, err := t.TryPut(&c.s, nil, msg, l)
+		err := t.TryPut(&c.s, nil, msg, l)
 		if err != ErrFull {
 			if slept {
 				t.WakeNextPut()
 			}
 			if err != nil {
-				return err
+				return false, err
 			}
-			return c.tell()
+			return true, c.tell()
 		}
 		again, err := c.awaitRoom(l)
 		slept = slept || again
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
 }
@@ -247,18 +280,39 @@ func (c *Conn) RecvWithin(buf []byte, l *Limit) (int, error) {
 	}
 	for {
 		n, err := c.in().TryGet(&c.s, buf, l)
-		if err == nil {
-			if c.in().Doorbell.Watched.Load() != 0 {
-				c.silence()
-			}
-			return n, nil
+		if over, err := c.received(err, l); over {
+			return n, err
 		}
-		if err != ErrEmpty {
-			return 0, err
+	}
+}
+
+// ReceiveWithin is RecvWithin for those who use large data where it lies.
+func (c *Conn) ReceiveWithin(buf []byte, l *Limit) (Received, error) {
+	if err := c.check(Readable); err != nil {
+		return Received{}, err
+	}
+	for {
+		r, err := c.in().TryReceive(&c.s, buf, l)
+		if over, err := c.received(err, l); over {
+			return r, err
 		}
-		if err := c.await(l, false); err != nil {
-			return 0, err
+	}
+}
+
+// received deals with the result of an attempt to take a message: it is the last
+// one, or there is to be another, for which this has waited.
+func (c *Conn) received(err error, l *Limit) (over bool, _ error) {
+	switch err {
+	case nil:
+		if c.in().Doorbell.Watched.Load() != 0 {
+			c.silence()
 		}
+		return true, nil
+	case ErrEmpty:
+		err = c.await(l, false)
+		return err != nil, err
+	default:
+		return true, err
 	}
 }
 

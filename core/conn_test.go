@@ -368,7 +368,7 @@ func init() {
 			if err != nil {
 				return err
 			}
-			if _, err := c.out().TryPut(&c.s, nil, []byte("last"), atOnce()); err != nil {
+			if err := c.out().TryPut(&c.s, nil, &Item{Parts: [3][]byte{[]byte("last")}}, atOnce()); err != nil {
 				return err
 			}
 			if !c.out().Doorbell.Lock.TryLock() {

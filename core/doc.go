@@ -11,14 +11,21 @@
 // sealed against shrinking, so that no holder can take memory away from under
 // another; and offsets found in it are checked before they are followed.
 //
-//	queue   header, one stream, chunks
-//	pipe    header, two streams (one for each direction), chunks
+//	queue   header, one stream, chunks, extents
+//	pipe    header, two streams (one for each direction), chunks, extents
 //	arena   header; 64-byte slots: semaphores, locks, events; 1 KiB slots with
 //	        entries for those who wait: conditions, barriers; blocks of more entries
 //
 // A stream (core/internal/stream) carries items in order, of any size, through a
 // chain of chunks that grows with what is in it and gives memory back when it is
-// drained.
+// drained. A producer that is faster than the consumers waits a moment before the
+// chain grows further, because fresh memory takes longer than the consumers do.
+//
+// Large items, and buffers that language bindings put beside an item, are copied once,
+// into extents of the segment. A receiver that can use memory where it lies owns them
+// until it releases them; then they are used again, since pages that were touched
+// before are several times faster. Of those of a process that was killed the next ones
+// to need some become aware.
 //
 // A queue comes with an eventfd(2) besides, so that it can be watched with poll(2)
 // and its kin. Queues that nobody watches do not use it.
@@ -35,8 +42,8 @@
 // What can be done at once is. Otherwise a caller spins for some microseconds,
 // which is a hundred times cheaper than to be woken by the kernel if the other
 // side is at work on another CPU, yields the CPU in between in case it is to run
-// on this one, and gives up the sooner the less it has paid off. Then it sleeps in a futex (futex(2)), or, to receive from a pipe, in
-// poll(2). Sleepers wake about once a second to make sure that nobody who was to
+// on this one, and gives up the sooner the less it has paid off. Then it sleeps in a
+// futex (futex(2)), or, to receive from a pipe, in poll(2). Sleepers wake about once a second to make sure that nobody who was to
 // wake them has died; they use no CPU otherwise.
 //
 // # Processes that are killed

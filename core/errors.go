@@ -54,6 +54,8 @@ func Errno(err error) unix.Errno {
 		return unix.ERANGE
 	case ErrBroken:
 		return unix.ECANCELED
+	case ErrBuffers:
+		return unix.EBADMSG
 	case ErrClosed:
 		return unix.EBADF
 	case io.EOF:

@@ -136,6 +136,48 @@ func (q *Queue) Get(ctx context.Context) ([]byte, error) { return q.get(within(c
 // TryGet is Get without waiting; it returns ErrEmpty instead.
 func (q *Queue) TryGet() ([]byte, error) { return q.get(atOnce()) }
 
+// PutMany appends copies of items, waiting for room if the queue is full, and returns
+// how many it put: all of them, or those before an error. Errors: as Put. It is several
+// times faster than a Put for each.
+func (q *Queue) PutMany(ctx context.Context, items [][]byte) (int, error) {
+	var b Batch
+	for _, item := range items {
+		b = b.Append(item)
+	}
+	n, _, err := q.PutManyWithin(b, within(ctx))
+	return int(n), err
+}
+
+// GetMany takes the oldest items, at least one, waiting for it, and at most limit.
+// Errors: as Get; unix.EINVAL, if limit is not positive.
+func (q *Queue) GetMany(ctx context.Context, limit int) ([][]byte, error) {
+	b := make(Batch, manyBytes)
+	n, size, err := q.GetManyWithin(b, uint64(max(limit, 0)), within(ctx))
+	switch err.(type) {
+	case nil:
+	case TooLong:
+		item, err := q.Get(ctx)
+		return [][]byte{item}, err
+	default:
+		if err != ErrBuffers {
+			return nil, err
+		}
+		item, err := q.Get(ctx) // which may be a large one without
+		return [][]byte{item}, err
+	}
+	b = b[:size]
+	items := make([][]byte, n)
+	for i := range items {
+		if items[i], b, err = b.Next(); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// manyBytes is how much GetMany takes at once.
+const manyBytes = 64 << 10
+
 func (q *Queue) get(l *Limit) ([]byte, error) {
 	var buf []byte
 	for {
@@ -150,6 +192,11 @@ func (q *Queue) get(l *Limit) ([]byte, error) {
 
 // PutWithin is Put within the limit l, for language bindings.
 func (q *Queue) PutWithin(item []byte, l *Limit) error {
+	return q.PutItemWithin(&Item{Parts: [3][]byte{item}}, l)
+}
+
+// PutItemWithin is PutWithin for an item in parts, with buffers.
+func (q *Queue) PutItemWithin(item *Item, l *Limit) error {
 	if q.s.FD < 0 {
 		return ErrClosed
 	}
@@ -163,21 +210,72 @@ func (q *Queue) PutWithin(item []byte, l *Limit) error {
 
 // GetWithin takes the oldest item into buf and returns its length, within the
 // limit l, for language bindings. An item that does not fit stays, and the error
-// is a TooLong.
+// is a TooLong; or ErrBuffers, if it has any.
 func (q *Queue) GetWithin(buf []byte, l *Limit) (int, error) {
 	if q.s.FD < 0 {
 		return 0, ErrClosed
 	}
-	t := q.stream()
 	for {
-		n, err := t.Get(&q.s, buf, l)
-		t.Settle(q.ringer())
-		// Again if a producer had rung the bell, and its item came into sight
-		// only now.
-		if err != ErrEmpty || !t.Ready() {
+		n, err := q.stream().Get(&q.s, buf, l)
+		if !q.again(err) {
 			return n, err
 		}
 	}
+}
+
+// PutManyWithin puts a batch within the limit l, for language bindings. It returns how
+// many items were put, also if there is an error, and the batch without them.
+func (q *Queue) PutManyWithin(b Batch, l *Limit) (put uint64, rest Batch, err error) {
+	if q.s.FD < 0 {
+		return 0, b, ErrClosed
+	}
+	t := q.stream()
+	put, rest, err = t.PutMany(&q.s, q.ringer(), b, l)
+	if err != nil {
+		t.Settle(q.ringer())
+	}
+	return put, rest, err
+}
+
+// GetManyWithin takes items as a batch into buf, within the limit l, for language
+// bindings: at least one, and at most limit. It returns how many, and how many bytes
+// they take. A TooLong tells how many the first one would take. ErrBuffers: the first
+// one has an extent, and is to be received by itself.
+func (q *Queue) GetManyWithin(buf []byte, limit uint64, l *Limit) (n uint64, size int, err error) {
+	if q.s.FD < 0 {
+		return 0, 0, ErrClosed
+	}
+	if limit == 0 {
+		return 0, 0, unix.EINVAL
+	}
+	for {
+		n, size, err := q.stream().GetMany(&q.s, buf, limit, l)
+		if !q.again(err) {
+			return n, size, err
+		}
+	}
+}
+
+// ReceiveWithin is GetWithin for those who use large data where it lies.
+func (q *Queue) ReceiveWithin(buf []byte, l *Limit) (Received, error) {
+	if q.s.FD < 0 {
+		return Received{}, ErrClosed
+	}
+	for {
+		r, err := q.stream().Receive(&q.s, buf, l)
+		if !q.again(err) {
+			return r, err
+		}
+	}
+}
+
+// again is to be called after an attempt to get an item. It reports whether there
+// is to be another one: a producer had rung the bell, and its item came into sight
+// only now.
+func (q *Queue) again(err error) bool {
+	t := q.stream()
+	t.Settle(q.ringer())
+	return err == ErrEmpty && t.Ready()
 }
 
 // Shutdown makes every Put return ErrShutdown from now on, also those that wait,

@@ -43,10 +43,11 @@ func owner(w uint64) process.ID {
 	return process.ID{PID: uint32(w) &^ mutexWaiters, Start: uint32(w >> 32)}
 }
 
-var self = uint64(process.Self.PID) | uint64(process.Self.Start)<<32
+// Self is this process as the owner of what it has, in the form of a Mutex.
+var Self = uint64(process.Self.PID) | uint64(process.Self.Start)<<32
 
 // TryLock takes the lock if it is free this instant.
-func (m *Mutex) TryLock() bool { return m.word.CompareAndSwap(0, self) }
+func (m *Mutex) TryLock() bool { return m.word.CompareAndSwap(0, Self) }
 
 // Lock takes the lock. Since critical sections are short it waits even if l
 // does not allow to wait for anything else (NoWait whatever the deadline), except
@@ -65,7 +66,7 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 		rounds = tryRounds
 	}
 	for i := range rounds {
-		if w := m.word.Load(); free(w) && m.word.CompareAndSwap(w, self|w&mutexWaiters) {
+		if w := m.word.Load(); free(w) && m.word.CompareAndSwap(w, Self|w&mutexWaiters) {
 			return false, nil
 		}
 		if i%yieldEvery == yieldEvery-1 {
@@ -87,7 +88,7 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 		w := m.word.Load()
 		if free(w) {
 			// Whoever slept keeps bit 31 set: others may sleep on.
-			if m.word.CompareAndSwap(w, self|mutexWaiters) {
+			if m.word.CompareAndSwap(w, Self|mutexWaiters) {
 				return false, nil
 			}
 			continue
@@ -102,7 +103,7 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 		if err != nil && err != unix.ETIMEDOUT {
 			return false, err
 		}
-		if m.word.Load() == w && !owner(w).Alive() && m.word.CompareAndSwap(w, self|mutexWaiters) {
+		if m.word.Load() == w && !owner(w).Alive() && m.word.CompareAndSwap(w, Self|mutexWaiters) {
 			return true, nil
 		}
 		if err != nil {

@@ -21,7 +21,7 @@ const (
 
 // Layout is the version of everything that is laid out in segments. Programs of
 // different layouts do not share objects.
-const Layout = 2
+const Layout = 3
 
 const magic = 0x676e697373656370 // "pcessing" in memory
 
@@ -65,7 +65,7 @@ type Segment struct {
 	device  uint64 // with inode: which file FD was when the segment was opened
 	inode   uint64
 	size    atomic.Uint64
-	Spin    [4]uint32 // budgets of futex.Limit
+	Spin    [6]uint32 // budgets of futex.Limit, and what else a handle remembers
 	windows [numWindows]unsafe.Pointer
 }
 

@@ -53,7 +53,7 @@ func check(t testing.TB, q *Stream, s *shm.Segment) {
 		t.Errorf("%d warm chunks, not %d", n, st.warms)
 	}
 	stack(st.cold, "cold")
-	for c := q.base; c < st.fresh; c += q.stride {
+	for c := q.base; c < st.fresh; c = q.after(c) {
 		start := windowStart(c)
 		if start > 0 && c-start < tableChunks(start) {
 			visit(c, "table")
@@ -70,11 +70,17 @@ func check(t testing.TB, q *Stream, s *shm.Segment) {
 		if err := v.read(&p, header[:]); err != nil {
 			t.Fatal(err)
 		}
-		n := (binary.NativeEndian.Uint64(header[:]) + 7) &^ 7
-		if err := v.read(&p, make([]byte, n)); err != nil {
+		word := binary.NativeEndian.Uint64(header[:])
+		body := make([]byte, (word&maxItem+7)&^7)
+		if err := v.read(&p, body); err != nil {
 			t.Fatal(err)
 		}
-		size += recordHeader + n
+		size += recordHeader + uint64(len(body))
+		if word&hasRefs != 0 {
+			for i := range binary.NativeEndian.Uint64(body) {
+				size += DecodeRef(body[8+i*refSize:]).Len
+			}
+		}
 	}
 	if p != st.tail {
 		t.Errorf("the last record ends at %#x, the tail is %#x", p, st.tail)

@@ -8,7 +8,7 @@ import (
 )
 
 // Chunk i is the bytes from i*chunkSize on. Chunk 0 begins with the segment's
-// header and the streams; the rest of it is unused.
+// header, the streams and the pool of extents; the rest of it is unused.
 //
 // Each chunk has two links: next leads along the chain, free down a stack. They
 // are separate, so that putting a chunk on a stack leaves the chain whole until
@@ -134,8 +134,18 @@ func (v *view) unused(st *putState) (uint32, error) {
 			c += v.t.stride
 		}
 	}
-	st.fresh = c + v.t.stride
+	st.fresh = v.t.after(c)
 	return c, nil
+}
+
+// after returns the chunk that is used after chunk c. The upper halves of windows
+// are the extents'.
+func (t *Stream) after(c uint32) uint32 {
+	next := c + t.stride
+	if start := windowStart(c); start > 0 && next >= start+start/2 {
+		next += start / 2
+	}
+	return next
 }
 
 // reserve makes sure that the first n bytes of the tail chunk have memory.

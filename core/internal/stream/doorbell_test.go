@@ -46,7 +46,7 @@ func TestBellAgrees(t *testing.T) {
 	step := func(put bool) {
 		t.Helper()
 		if put {
-			if _, err := q.TryPut(s, b, nil, now); err != nil {
+			if err := q.TryPut(s, b, record(nil), now); err != nil {
 				t.Fatal(err)
 			}
 		} else {
@@ -59,7 +59,7 @@ func TestBellAgrees(t *testing.T) {
 	watch(t, q, b)
 	agree(true)
 	step(true)
-	if _, err := q.TryPut(s, b, nil, now); err != ErrFull {
+	if err := q.TryPut(s, b, record(nil), now); err != ErrFull {
 		t.Error(err)
 	}
 	agree(true)
@@ -86,7 +86,7 @@ func TestBellBroken(t *testing.T) {
 	b, broken := new(fakeBell), &fakeBell{broken: errors.New("broken")}
 	watch(t, q, b)
 	for _, bad := range []Bell{broken, nil} {
-		if _, err := q.TryPut(s, bad, nil, now); err != nil {
+		if err := q.TryPut(s, bad, record(nil), now); err != nil {
 			t.Error(err)
 		}
 		if b.rung {
@@ -132,7 +132,7 @@ func TestKilledAtTheBell(t *testing.T) {
 				leaveLocked(t, &q.Doorbell.Lock)
 				if next == "put" {
 					leaveLocked(t, &q.putLock)
-					if _, err := q.TryPut(s, b, nil, now); err != nil && err != ErrShut {
+					if err := q.TryPut(s, b, record(nil), now); err != nil && err != ErrShut {
 						t.Error(err)
 					}
 				}
@@ -143,7 +143,7 @@ func TestKilledAtTheBell(t *testing.T) {
 				if next == "look" && name == "put before publication" {
 					// Not in the stream before somebody puts another.
 					leaveLocked(t, &q.putLock)
-					if _, err := q.TryPut(s, b, nil, now); err != nil || !b.rung || q.Len() != 2 {
+					if err := q.TryPut(s, b, record(nil), now); err != nil || !b.rung || q.Len() != 2 {
 						t.Errorf("%v, rung: %v, %d items", err, b.rung, q.Len())
 					}
 				}

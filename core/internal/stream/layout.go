@@ -3,7 +3,7 @@
 //
 // A stream is a sequence of bytes laid over a chain of chunks of 64 KiB. Each
 // item is a record: 8 bytes of header, its bytes, padding to the next multiple
-// of 8. Records run on from one chunk into the next, so an item may be of any
+// of 8; large items lie in extents, to which the record refers. Records run on from one chunk into the next, so an item may be of any
 // size. Producers append at the tail, consumers read at the head, and chunks
 // that the head has left are used again:
 //
@@ -51,13 +51,18 @@ type Stream struct {
 	puts     atomic.Uint64 // items visible to consumers; == put[seq&1].puts but for an instant
 	putSeq   atomic.Uint64 // the current state is put[putSeq&1]
 	putFlags atomic.Uint32 // shut, gone, watched
-	_        [36]byte
-	put      [2]putState
+	_        [4]byte
+	// What consumers had taken when a producer last looked, so that not each put
+	// has to fetch their line.
+	taken      uint64
+	takenBytes uint64
+	_          [16]byte
+	put        [2]putState
 
 	// Consumers' lines; written under getLock, but for the flags.
 	getLock  futex.Mutex
 	gets     atomic.Uint64 // items taken; the current state is get[gets&1]
-	seen     uint64        // puts when a consumer last looked
+	seen     atomic.Uint64 // puts when a consumer last looked, likewise
 	getFlags atomic.Uint32 // what consumers need of putFlags on a line of their own
 	_        [36]byte
 	get      [2]getState
@@ -144,16 +149,6 @@ var (
 	_ [588]byte  = [unsafe.Offsetof(Stream{}.Doorbell) + unsafe.Offsetof(Doorbell{}.Watched)]byte{}
 	_ [linkOffset - shm.HeaderSize - maxStreams*Size]byte
 )
-
-// A record's header is the item's length in bytes; the upper byte is for flags,
-// of which there are none yet.
-const (
-	recordHeader = 8
-	maxItem      = 1<<56 - 1
-)
-
-// recordSize is the size of the record of an item of n bytes.
-func recordSize(n uint64) uint64 { return recordHeader + (n+7)&^7 }
 
 // Streams of a segment lie one behind the other after its header.
 const maxStreams = 2

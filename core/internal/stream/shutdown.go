@@ -65,11 +65,9 @@ func (t *Stream) discard(v view) {
 		if (to-gets)&1 == 0 {
 			to = gets + 1
 		}
-		next := &t.get[to&1]
-		next.head.Store(uint64(st.tail))
-		next.bytes.Store(st.bytes)
-		t.gets.Store(to)
+		t.commitGet(to, st.tail, st.bytes)
 	}
 	// What fails here keeps its memory.
 	_ = v.collect(&st)
+	ExtentsOf(v.s).recoverLost()
 }

@@ -60,7 +60,7 @@ func TestShutdownAgainstReference(t *testing.T) {
 					items = append(items, item)
 					unfinished++
 				}
-				if _, err := q.TryPut(s, nil, item, now); err != want {
+				if err := q.TryPut(s, nil, record(item), now); err != want {
 					t.Fatalf("put: %v, not %v", err, want)
 				}
 			},
@@ -154,7 +154,7 @@ func TestShutdownWakes(t *testing.T) {
 			block := &futex.Limit{How: futex.Sleep, Deadline: futex.Forever}
 			results := make(chan error)
 			for range 3 {
-				go func() { results <- full.Put(s, nil, nil, block) }()
+				go func() { results <- full.Put(s, nil, record(nil), block) }()
 				go func() {
 					_, err := empty.Get(s2, nil, block)
 					results <- err
@@ -229,7 +229,7 @@ func TestKilledInShutdown(t *testing.T) {
 				if _, err := q.TryGet(s, make([]byte, 100_000), now); err != ErrShut {
 					t.Errorf("get: %v", err)
 				}
-				if _, err := q.TryPut(s, nil, nil, now); err != ErrShut {
+				if err := q.TryPut(s, nil, record(nil), now); err != ErrShut {
 					t.Errorf("put: %v", err)
 				}
 			}

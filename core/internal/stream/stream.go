@@ -113,10 +113,11 @@ func (t *Stream) lockPut(l *futex.Limit) error {
 	return nil
 }
 
-// tryLockPut is lockPut without waiting for anybody who lives.
-func (t *Stream) tryLockPut() bool {
-	if t.putLock.TryLock() {
-		return true
+// inheritPut takes putLock from a dead producer. Whether it is dead takes long to find
+// out, so consumers do now and then.
+func (t *Stream) inheritPut() bool {
+	if t.gets.Load()%16 != 0 {
+		return false
 	}
 	owner := t.putLock.Owner()
 	return owner.PID != 0 && !owner.Alive() && t.lockPut(&futex.Limit{How: futex.NoWait}) == nil
@@ -135,33 +136,53 @@ func (t *Stream) lockGet(l *futex.Limit) error {
 	return nil
 }
 
-// TryPut appends a copy of item, and has b, which may be nil, rung if it is
-// watched. alone tells that there was no other item before it. Errors: ErrFull,
-// ErrShut, unix.EBUSY as futex.Mutex.Lock, and what shm.Segment says when there
-// is no memory for the item; nothing was changed then.
-func (t *Stream) TryPut(s *shm.Segment, b Bell, item []byte, l *futex.Limit) (alone bool, err error) {
-	if err := t.lockPut(l); err != nil {
-		return false, err
+// TryPut appends an item, and has b, which may be nil, rung if it is watched. Errors:
+// ErrFull, ErrShut, unix.EBUSY as futex.Mutex.Lock, and what shm.Segment says when
+// there is no memory for the item; nothing was changed then.
+func (t *Stream) TryPut(s *shm.Segment, b Bell, r *Record, l *futex.Limit) error {
+	return t.tryPut(s, b, r, true, l)
+}
+
+// tryPut is TryPut. Unless grow, it returns errLong rather than have the stream take
+// fresh memory although there is much in it.
+func (t *Stream) tryPut(s *shm.Segment, b Bell, r *Record, grow bool, l *futex.Limit) error {
+	err := t.lockPut(l)
+	if err != nil {
+		return err
 	}
-	gets := t.gets.Load()
-	before := t.current()
-	alone = gets == before.puts
+	st := &t.put[t.putSeq.Load()&1]
+	flags := t.putFlags.Load()
+	v := view{t, s}
 	switch {
-	case t.putFlags.Load()&shut != 0:
+	case flags&shut != 0:
 		err = ErrShut
-	case t.maxItems > 0 && before.puts-gets >= t.maxItems:
+	case !t.hasRoom(st, r.items()):
 		err = ErrFull
-	case t.maxBytes > 0 && !alone && t.pending() >= t.maxBytes:
-		err = ErrFull
+	case flags&watched == 0 && v.fits(st, r):
+		err = v.appendHere(st, r)
 	default:
-		v := view{t, s}
-		err = v.append(before, b, item, l)
+		err = v.append(*st, b, r, grow, l)
 	}
 	t.putLock.Unlock()
 	if err == nil {
-		t.nonEmpty.Wake(1)
+		t.nonEmpty.Wake(int(r.items()))
 	}
-	return alone, err
+	return err
+}
+
+// hasRoom reports whether the bounds allow so many more items. The caller holds putLock.
+func (t *Stream) hasRoom(st *putState, items uint64) bool {
+	if t.maxItems > 0 && st.puts-t.taken+items > t.maxItems {
+		t.taken = t.gets.Load()
+		if st.puts-t.taken+items > t.maxItems {
+			return false
+		}
+	}
+	if t.maxBytes > 0 && st.bytes-t.takenBytes >= t.maxBytes {
+		t.takenBytes, _ = t.consumed()
+		return st.bytes-t.takenBytes < t.maxBytes
+	}
+	return true
 }
 
 // pending returns how many bytes were put and not yet got.
@@ -170,11 +191,41 @@ func (t *Stream) pending() uint64 {
 	return t.produced() - got
 }
 
-func (v *view) append(before putState, b Bell, item []byte, l *futex.Limit) error {
-	if len(item) > maxItem {
+// fits reports whether a record has nothing but data, for which there is memory in the
+// tail chunk.
+func (v *view) fits(st *putState, r *Record) bool {
+	return len(r.Refs) == 0 && r.count == 0 && uint64(st.tail.offset())+r.size() <= uint64(st.ready)
+}
+
+// appendHere appends a record that fits. What most puts come to: a state is written
+// word by word to the place where it is to be.
+func (v *view) appendHere(st *putState, r *Record) error {
+	size := r.size()
+	to, err := v.chunk(st.tail.chunk(), st.tail.offset(), uint32(size))
+	if err != nil {
+		return err
+	}
+	binary.NativeEndian.PutUint64(to, r.header())
+	to = to[recordHeader:]
+	for i := range r.Parts {
+		to = to[copy(to, r.Parts[i]):]
+	}
+	seq := v.t.putSeq.Load() + 1
+	next := &v.t.put[seq&1]
+	next.puts, next.bytes = st.puts+1, st.bytes+size
+	next.tail, next.ready = st.tail+position(size), st.ready
+	next.first, next.fresh = st.first, st.fresh
+	next.warm, next.warms, next.cold = st.warm, st.warms, st.cold
+	v.t.putSeq.Store(seq)
+	v.t.publish(next.puts)
+	return nil
+}
+
+func (v *view) append(before putState, b Bell, r *Record, grow bool, l *futex.Limit) error {
+	size := r.size()
+	if size > maxItem {
 		return unix.EFBIG
 	}
-	size := recordSize(uint64(len(item)))
 	offset := before.tail.offset()
 	if uint64(offset)+size > chunkSize {
 		chunks := (size - uint64(chunkSize-offset) + chunkSize - 1) / chunkSize
@@ -182,33 +233,26 @@ func (v *view) append(before putState, b Bell, item []byte, l *futex.Limit) erro
 			if err := v.collect(&before); err != nil {
 				return err
 			}
+			if !grow && uint64(before.warms) < chunks && v.t.pending() > patience {
+				return errLong
+			}
 		}
 	}
 	st := before
-	if uint64(offset)+size <= uint64(st.ready) {
-		to, err := v.chunk(st.tail.chunk(), offset, uint32(size))
-		if err != nil {
-			return err
-		}
-		binary.NativeEndian.PutUint64(to, uint64(len(item)))
-		copy(to[recordHeader:], item)
-		st.tail += position(size)
-	} else {
-		var header [recordHeader]byte
-		binary.NativeEndian.PutUint64(header[:], uint64(len(item)))
-		err := v.write(&st, header[:])
-		if err == nil {
-			err = v.write(&st, item)
-		}
-		if err != nil {
-			return errors.Join(err, v.giveBack(&before, &st))
-		}
-		st.tail = st.tail.aligned()
+	if err := v.writeRecord(&st, r); err != nil {
+		return errors.Join(err, v.giveBack(&before, &st))
 	}
-	st.bytes += size
-	st.puts++
-	rung, err := v.t.ring(b, l)
+	st.tail = st.tail.aligned()
+	x := ExtentsOf(v.s)
+	err := x.enqueue(r.Refs, v.item(before.puts))
+	st.bytes += size + r.beside()
+	st.puts += r.items()
+	rung := false
+	if err == nil {
+		rung, err = v.t.ring(b, l)
+	}
 	if err != nil {
+		x.dequeue(r.Refs)
 		if e := v.giveBack(&before, &st); e != nil {
 			return errors.Join(err, e)
 		}
@@ -220,6 +264,14 @@ func (v *view) append(before putState, b Bell, item []byte, l *futex.Limit) erro
 		v.t.Doorbell.Lock.Unlock()
 	}
 	return nil
+}
+
+// item is the item of this stream before which n were put, as extent.item.
+func (v *view) item(n uint64) uint64 {
+	if v.t == Of(v.s, 1) {
+		return n | stream1
+	}
+	return n
 }
 
 // write copies data to the tail of st.
@@ -246,11 +298,45 @@ func (v *view) write(st *putState, data []byte) error {
 	return nil
 }
 
-// Put appends a copy of item, waiting for room as l allows.
-func (t *Stream) Put(s *shm.Segment, b Bell, item []byte, l *futex.Limit) error {
+// Put appends an item, waiting for room as l allows.
+func (t *Stream) Put(s *shm.Segment, b Bell, r *Record, l *futex.Limit) error {
+	if r.IsLarge() {
+		return t.putLarge(s, b, *r, l)
+	}
+	return t.putRecord(s, b, r, l)
+}
+
+func (t *Stream) putLarge(s *shm.Segment, b Bell, r Record, l *futex.Limit) error {
+	var room RefsRoom
+	// Nothing is copied before there is room.
+	if t.Full() {
+		if _, err := t.AwaitRoom(s, l); err != nil {
+			return full(err)
+		}
+	}
+	var err error
+	if r.Refs, err = r.Fill(s, room[:0], l); err != nil {
+		return err
+	}
+	err = t.putRecord(s, b, &r, l)
+	if err != nil {
+		r.Empty(s)
+	}
+	return err
+}
+
+// full is the error for a put that would have to wait longer.
+func full(err error) error {
+	if err == unix.EAGAIN {
+		return ErrFull
+	}
+	return err
+}
+
+func (t *Stream) putRecord(s *shm.Segment, b Bell, r *Record, l *futex.Limit) error {
 	slept := false
 	for {
-		_, err := t.TryPut(s, b, item, l)
+		err := t.putOrGrow(s, b, r, l)
 		if err != ErrFull {
 			if slept {
 				t.WakeNextPut()
@@ -262,12 +348,37 @@ func (t *Stream) Put(s *shm.Segment, b Bell, item []byte, l *futex.Limit) error 
 		again, err := t.AwaitRoom(s, l)
 		slept = slept || again
 		if err != nil {
-			if err == unix.EAGAIN {
-				err = ErrFull
-			}
-			return err
+			return full(err)
 		}
 	}
+}
+
+// A producer that is faster than the consumers makes a stream without bound long, and
+// would go on taking fresh memory, which costs more than to wait for the next chunk
+// that they leave: see futex.Limit.SpinUntil. So they do, from this many bytes on.
+const patience = warmChunks * chunkSize
+
+var errLong = errors.New("stream is long")
+
+// putOrGrow is TryPut, but waits a moment before the stream takes fresh memory.
+func (t *Stream) putOrGrow(s *shm.Segment, b Bell, r *Record, l *futex.Limit) error {
+	for grow := false; ; grow = !l.Spins() || !t.awaitChunk(s, l) {
+		if err := t.tryPut(s, b, r, grow, l); err != errLong {
+			return err
+		}
+		if l.How == futex.Try {
+			return unix.EBUSY
+		}
+	}
+}
+
+// awaitChunk waits for consumers to leave a chunk, and tells whether they did.
+func (t *Stream) awaitChunk(s *shm.Segment, l *futex.Limit) bool {
+	_, before := t.consumed()
+	return l.SpinUntil(&s.Spin[3], func() bool {
+		_, head := t.consumed()
+		return head.chunk() != before.chunk()
+	})
 }
 
 // AwaitRoom waits until the stream is not full, or shut down. slept: see
@@ -285,37 +396,91 @@ func (t *Stream) WakeNextPut() {
 }
 
 // TryGet takes the oldest item into buf and returns its length. Errors: ErrEmpty,
-// ErrShut, TooLong, unix.EBUSY.
+// ErrShut, TooLong, ErrBuffers, unix.EBUSY.
 func (t *Stream) TryGet(s *shm.Segment, buf []byte, l *futex.Limit) (int, error) {
-	if t.gets.Load() == t.puts.Load() {
-		return 0, t.nothing()
+	var ref [refSize]byte
+	r, err := t.tryReceive(s, buf, ref[:], l)
+	if err != nil || !r.Whole {
+		return r.Len, err
 	}
-	if err := t.lockGet(l); err != nil {
-		return 0, err
-	}
-	if t.getFlags.Load()&gone != 0 {
-		t.getLock.Unlock()
-		return 0, ErrShut
-	}
-	v := view{t, s}
-	n, passed, err := v.take(buf)
-	t.getLock.Unlock()
-	if err == ErrEmpty {
-		err = t.nothing()
-	}
+	return copyExtent(s, DecodeRef(ref[:]), buf)
+}
+
+// copyExtent copies what an extent of this process holds, and releases it.
+func copyExtent(s *shm.Segment, ref Ref, buf []byte) (int, error) {
+	x := ExtentsOf(s)
+	defer x.Release(ref)
+	from, err := x.Bytes(ref)
 	if err != nil {
 		return 0, err
 	}
-	t.nonFull.Wake(1)
-	if passed && t.tryLockPut() {
+	return copy(buf, from), nil
+}
+
+// TryReceive is TryGet for those who use large data where it lies: buf is to hold
+// the references to the item's extents, one behind the other, and then what of
+// the item's data is in none; TooLong tells how much that is.
+func (t *Stream) TryReceive(s *shm.Segment, buf []byte, l *futex.Limit) (Received, error) {
+	return t.tryReceive(s, buf, nil, l)
+}
+
+// tryReceive is TryReceive, or, if ref is not nil, the first part of TryGet: if the
+// item is in an extent ref is to hold the reference to it.
+func (t *Stream) tryReceive(s *shm.Segment, buf, ref []byte, l *futex.Limit) (Received, error) {
+	if err := t.beginGet(l); err != nil {
+		return Received{}, err
+	}
+	v := view{t, s}
+	r, passed, err := v.take(buf, ref)
+	if err == nil {
+		t.endGet(s, 1, passed)
+		return r, nil
+	}
+	t.endGet(s, 0, false)
+	if err == ErrEmpty {
+		err = t.nothing()
+	}
+	return Received{}, err
+}
+
+// beginGet takes getLock if there is something to get. Errors: as TryGet.
+func (t *Stream) beginGet(l *futex.Limit) error {
+	if gets := t.gets.Load(); gets == t.seen.Load() && gets == t.puts.Load() {
+		return t.nothing()
+	}
+	if err := t.lockGet(l); err != nil {
+		return err
+	}
+	if t.getFlags.Load()&gone != 0 {
+		t.getLock.Unlock()
+		return ErrShut
+	}
+	return nil
+}
+
+// endGet gives getLock back, after n items were taken. passed: the head left a chunk.
+func (t *Stream) endGet(s *shm.Segment, n uint64, passed bool) {
+	t.getLock.Unlock()
+	if n > 0 {
+		t.nonFull.Wake(int(n))
+	}
+	if passed && (t.putLock.TryLock() || t.inheritPut()) {
 		// Chunks were drained: see to it that their memory is given back,
 		// also when there is no producer any more. The item is taken, so what
 		// fails here is left for the next put to meet.
+		v := view{t, s}
 		st := t.current()
 		_ = v.collect(&st)
 		t.putLock.Unlock()
 	}
-	return n, nil
+}
+
+// commitGet makes the consumers' state that of so many items got.
+func (t *Stream) commitGet(gets uint64, head position, bytes uint64) {
+	next := &t.get[gets&1]
+	next.head.Store(uint64(head))
+	next.bytes.Store(bytes)
+	t.gets.Store(gets)
 }
 
 // nothing returns why TryGet found nothing.
@@ -328,42 +493,108 @@ func (t *Stream) nothing() error {
 	return ErrEmpty
 }
 
-// take copies the record at the head into buf. passed: the head left a chunk.
-func (v *view) take(buf []byte) (n int, passed bool, err error) {
+// take takes the record at the head, as tryReceive. passed: the head left a chunk.
+func (v *view) take(buf, ref []byte) (r Received, passed bool, err error) {
 	t := v.t
 	gets := t.gets.Load()
-	if gets == t.seen {
-		t.seen = t.puts.Load()
-		if gets == t.seen {
-			return 0, false, ErrEmpty
+	if gets == t.seen.Load() {
+		puts := t.puts.Load()
+		t.seen.Store(puts)
+		if gets == puts {
+			return r, false, ErrEmpty
 		}
 	}
 	st := &t.get[gets&1]
 	start := position(st.head.Load())
 	head := start
-	var header [recordHeader]byte
-	if err := v.read(&head, header[:]); err != nil {
-		return 0, false, err
+	word, err := v.readHeader(&head)
+	if err != nil {
+		return r, false, err
 	}
-	size := binary.NativeEndian.Uint64(header[:])
-	if size > maxItem {
-		return 0, false, shm.ErrBounds
-	}
-	if size > uint64(len(buf)) {
-		if size > t.pending() {
-			return 0, false, shm.ErrBounds
+	n := word & maxItem
+	size := recordSize(n)
+	if word&hasRefs == 0 {
+		if n > uint64(len(buf)) {
+			return r, false, t.tooLong(n)
 		}
-		return 0, false, TooLong(size)
-	}
-	if err := v.read(&head, buf[:size]); err != nil {
-		return 0, false, err
+		if err := v.read(&head, buf[:n]); err != nil {
+			return r, false, err
+		}
+		r.Len = int(n)
+	} else {
+		var beside uint64
+		if r, beside, err = v.takeExtents(&head, n, word&isWhole != 0, buf, ref); err != nil {
+			return r, false, err
+		}
+		size += beside
 	}
 	head = head.aligned()
-	next := &t.get[(gets+1)&1]
-	next.head.Store(uint64(head))
-	next.bytes.Store(st.bytes.Load() + recordSize(size))
-	t.gets.Store(gets + 1)
-	return int(size), head.chunk() != start.chunk(), nil
+	t.commitGet(gets+1, head, st.bytes.Load()+size)
+	return r, head.chunk() != start.chunk(), nil
+}
+
+// tooLong is the error for an item of n bytes.
+func (t *Stream) tooLong(n uint64) error {
+	if n > t.pending() {
+		return shm.ErrBounds
+	}
+	return TooLong(n)
+}
+
+// takeExtents reads the rest of a record that refers to extents, and makes them
+// this process's own. beside is how many bytes they hold.
+func (v *view) takeExtents(p *position, n uint64, whole bool, buf, ref []byte) (r Received, beside uint64, err error) {
+	count, rest, err := v.references(p, n)
+	if err != nil {
+		return r, 0, err
+	}
+	if whole && count != 1 {
+		return r, 0, shm.ErrBounds
+	}
+	to := buf
+	if ref != nil {
+		if !whole {
+			return r, 0, ErrBuffers
+		}
+		to = ref
+	}
+	if rest > uint64(len(to)) {
+		return r, 0, v.t.tooLong(rest)
+	}
+	if err := v.read(p, to[:rest]); err != nil {
+		return r, 0, err
+	}
+	if ref != nil {
+		if n := DecodeRef(ref).Len; n > uint64(len(buf)) {
+			return r, 0, v.t.tooLong(n)
+		}
+	}
+	for i := range count {
+		n, err := ExtentsOf(v.s).claim(DecodeRef(to[i*refSize:]))
+		if err != nil {
+			return r, 0, err
+		}
+		beside += n
+	}
+	return Received{int(rest), int(count), whole}, beside, nil
+}
+
+// readHeader returns the header at p and advances p. Records are aligned, so it lies in
+// one chunk.
+func (v *view) readHeader(p *position) (uint64, error) {
+	if p.offset() == chunkSize {
+		next, err := v.next(p.chunk())
+		if err != nil {
+			return 0, err
+		}
+		*p = at(next, 0)
+	}
+	from, err := v.chunk(p.chunk(), p.offset(), recordHeader)
+	if err != nil {
+		return 0, err
+	}
+	*p += recordHeader
+	return binary.NativeEndian.Uint64(from), nil
 }
 
 // read copies the bytes at p to data and advances p.
@@ -389,26 +620,43 @@ func (v *view) read(p *position, data []byte) error {
 	return nil
 }
 
-// Get takes the oldest item into buf, waiting for one as l allows.
+// Get takes the oldest item as TryGet, waiting for one as l allows.
 func (t *Stream) Get(s *shm.Segment, buf []byte, l *futex.Limit) (int, error) {
 	slept := false
 	for {
 		n, err := t.TryGet(s, buf, l)
-		if slept && err != ErrEmpty && t.Len() > 0 {
-			t.nonEmpty.Wake(1)
-		}
-		if err != ErrEmpty {
+		if over, err := t.got(s, err, &slept, l); over {
 			return n, err
 		}
-		again, err := t.awaitItem(s, l)
-		slept = slept || again
-		if err != nil {
-			if err == unix.EAGAIN {
-				err = ErrEmpty
-			}
-			return 0, err
+	}
+}
+
+// Receive takes the oldest item as TryReceive, waiting for one as l allows.
+func (t *Stream) Receive(s *shm.Segment, buf []byte, l *futex.Limit) (Received, error) {
+	slept := false
+	for {
+		r, err := t.TryReceive(s, buf, l)
+		if over, err := t.got(s, err, &slept, l); over {
+			return r, err
 		}
 	}
+}
+
+// got deals with the result of an attempt to get an item: it is the last one, or
+// there is to be another, for which this has waited.
+func (t *Stream) got(s *shm.Segment, err error, slept *bool, l *futex.Limit) (over bool, _ error) {
+	if *slept && err != ErrEmpty && t.Len() > 0 {
+		t.nonEmpty.Wake(1)
+	}
+	if err != ErrEmpty {
+		return true, err
+	}
+	again, err := t.awaitItem(s, l)
+	*slept = *slept || again
+	if err == unix.EAGAIN {
+		err = ErrEmpty
+	}
+	return err != nil, err
 }
 
 func (t *Stream) awaitItem(s *shm.Segment, l *futex.Limit) (slept bool, err error) {

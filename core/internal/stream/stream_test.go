@@ -53,9 +53,11 @@ func memory(t testing.TB, s *shm.Segment) int64 {
 	return st.Blocks * 512
 }
 
+func record(item []byte) *Record { return &Record{Parts: [3][]byte{item}} }
+
 func put(t testing.TB, q *Stream, s *shm.Segment, item []byte) {
 	t.Helper()
-	if _, err := q.TryPut(s, nil, item, now); err != nil {
+	if err := q.TryPut(s, nil, record(item), now); err != nil {
 		t.Fatalf("putting %d bytes: %v", len(item), err)
 	}
 }
@@ -136,15 +138,15 @@ func TestAgainstReference(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				item := pattern(len(reference), size.Draw(t, "size"))
-				alone, err := q.TryPut(s, nil, item, now)
+				err := q.TryPut(s, nil, record(item), now)
 				if maxItems > 0 && uint64(len(reference)) == maxItems {
 					if err != ErrFull {
 						t.Fatalf("full, but put: %v", err)
 					}
 					return
 				}
-				if err != nil || alone != (len(reference) == 0) {
-					t.Fatal(alone, err)
+				if err != nil {
+					t.Fatal(err)
 				}
 				reference = append(reference, item)
 			},
@@ -222,7 +224,7 @@ func TestNoMemory(t *testing.T) {
 		q, s := newStream(t, 0)
 		put(t, q, s, pattern(1, 1000))
 		before, taken := q.current(), memory(t, s)
-		if _, err := q.TryPut(s, nil, make([]byte, 2*fileLimit), now); !isErrno(err, unix.EFBIG) {
+		if err := q.TryPut(s, nil, record(make([]byte, 2*fileLimit)), now); !isErrno(err, unix.EFBIG) {
 			t.Errorf("put without memory: %v", err)
 		}
 		if after := q.current(); after != before {
@@ -245,7 +247,7 @@ func TestNoMemory(t *testing.T) {
 func TestBoundedByBytes(t *testing.T) {
 	q, s := newStreams(t, 1, 0, 1000)
 	put(t, q[0], s, make([]byte, 5000)) // alone: whatever its size
-	if _, err := q[0].TryPut(s, nil, nil, now); err != ErrFull || !q[0].Full() {
+	if err := q[0].TryPut(s, nil, record(nil), now); err != ErrFull || !q[0].Full() {
 		t.Errorf("put into a full stream: %v", err)
 	}
 	get(t, q[0], s)
@@ -357,7 +359,7 @@ func BenchmarkPutGet(b *testing.B) {
 			item, buf := pattern(0, size), make([]byte, size)
 			b.SetBytes(int64(size))
 			for b.Loop() {
-				if _, err := q.TryPut(s, nil, item, now); err != nil {
+				if err := q.TryPut(s, nil, record(item), now); err != nil {
 					b.Fatal(err)
 				}
 				if _, err := q.TryGet(s, buf, now); err != nil {

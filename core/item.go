@@ -1,0 +1,31 @@
+package core
+
+import "github.com/goprocessing/goprocessing/core/internal/stream"
+
+// Item is an item or a message as language bindings put it: its data in Parts,
+// which are laid one behind the other, and Buffers, large data that accompanies it
+// and that the receiver may use where it lies.
+type Item = stream.Record
+
+// Batch is several items in one piece, for language bindings: each as a word with its
+// length in the machine's byte order, its bytes, and padding to a multiple of 8.
+type Batch = stream.Batch
+
+// Received tells, for language bindings, what ReceiveWithin stored in the buffer:
+// references to extents, memory of the segment that now belongs to this process
+// and holds the item's buffers or, if Whole, the item itself; and behind them the
+// item's data, unless Whole.
+type Received = stream.Received
+
+// ErrBuffers: the item has buffers beside its data, and was not taken.
+var ErrBuffers = stream.ErrBuffers
+
+// Ref tells where an extent lies in a segment: what ReceiveWithin stores, in the
+// machine's byte order.
+type Ref = stream.Ref
+
+// Extent returns the memory of an extent that this process received.
+func Extent(s *Segment, r Ref) ([]byte, error) { return stream.ExtentsOf(s).Bytes(r) }
+
+// ReleaseExtent gives an extent that this process received back.
+func ReleaseExtent(s *Segment, r Ref) { stream.ExtentsOf(s).Release(r) }
