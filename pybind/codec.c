@@ -1,6 +1,8 @@
 #include "codec.h"
 
+#include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "pickler.h"
 
@@ -49,21 +51,26 @@ load_le(const char *p, int bytes)
     return value;
 }
 
+/* Makes the first len of item->bytes the whole pickle. */
+static int
+finish_short(codec_item *item, size_t len)
+{
+    item->item.parts[0] = (gop_part){.data = item->bytes, .len = len};
+    return 0;
+}
+
 static int
 encode_opcode(codec_item *item, int opcode)
 {
-    item->in.bytes[0] = (char)opcode;
-    item->in.bytes[1] = OP_STOP;
-    item->data = item->in.bytes;
-    item->len = 2;
-    item->storage = CODEC_INLINE;
-    return 0;
+    item->bytes[0] = (char)opcode;
+    item->bytes[1] = OP_STOP;
+    return finish_short(item, 2);
 }
 
 static int
 encode_number(codec_item *item, int opcode, uint64_t value, int bytes)
 {
-    char *p = item->in.bytes;
+    char *p = item->bytes;
     *p++ = (char)opcode;
     if (opcode == OP_LONG1) {
         *p++ = (char)bytes;
@@ -71,10 +78,7 @@ encode_number(codec_item *item, int opcode, uint64_t value, int bytes)
     store_le(p, value, bytes);
     p += bytes;
     *p++ = OP_STOP;
-    item->data = item->in.bytes;
-    item->len = p - item->in.bytes;
-    item->storage = CODEC_INLINE;
-    return 0;
+    return finish_short(item, (size_t)(p - item->bytes));
 }
 
 static int
@@ -95,16 +99,13 @@ encode_long(codec_item *item, long long value)
 static int
 encode_float(codec_item *item, double value)
 {
-    char *p = item->in.bytes;
+    char *p = item->bytes;
     p[0] = OP_BINFLOAT;
     if (PyFloat_Pack8(value, p + 1, 0) < 0) {
         return -1;
     }
     p[9] = OP_STOP;
-    item->data = p;
-    item->len = 10;
-    item->storage = CODEC_INLINE;
-    return 0;
+    return finish_short(item, 10);
 }
 
 /* The opcodes for lengths of 1, 4 and 8 bytes. */
@@ -115,22 +116,12 @@ typedef struct {
 static const sized_opcodes op_bytes = {OP_SHORT_BINBYTES, OP_BINBYTES, OP_BINBYTES8};
 static const sized_opcodes op_unicode = {OP_SHORT_BINUNICODE, OP_BINUNICODE, OP_BINUNICODE8};
 
+/* source has the payload, and stays as long as the item. */
 static int
-encode_sized(codec_item *item, sized_opcodes ops, const char *payload, Py_ssize_t size)
+encode_sized(codec_item *item, sized_opcodes ops, const char *payload, Py_ssize_t size,
+             PyObject *source)
 {
-    char *start = item->in.bytes;
-    item->storage = CODEC_INLINE;
-    if ((size_t)size > sizeof(item->in.bytes) - HEADER_MAX - TRAILER) {
-        /* No overflow: the payload is in memory, so its size is far from the limit. */
-        start = PyMem_Malloc((size_t)size + HEADER_MAX + TRAILER);
-        if (start == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        item->storage = CODEC_HEAP;
-        item->in.heap = start;
-    }
-    char *p = start;
+    char *p = item->bytes;
     if (size <= UINT8_MAX) {
         *p++ = (char)ops.op1;
         *p++ = (char)size;
@@ -145,11 +136,18 @@ encode_sized(codec_item *item, sized_opcodes ops, const char *payload, Py_ssize_
         store_le(p, (uint64_t)size, 8);
         p += 8;
     }
-    memcpy(p, payload, (size_t)size);
-    p += size;
-    *p++ = OP_STOP;
-    item->data = start;
-    item->len = p - start;
+    if ((size_t)size <= sizeof(item->bytes) - HEADER_MAX - TRAILER) {
+        memcpy(p, payload, (size_t)size);
+        p += size;
+        *p++ = OP_STOP;
+        return finish_short(item, (size_t)(p - item->bytes));
+    }
+    *p = OP_STOP;
+    gop_part *parts = item->item.parts;
+    parts[0] = (gop_part){.data = item->bytes, .len = (uint64_t)(p - item->bytes)};
+    parts[1] = (gop_part){.data = payload, .len = (uint64_t)size};
+    parts[2] = (gop_part){.data = p, .len = TRAILER};
+    item->source = Py_NewRef(source);
     return 0;
 }
 
@@ -159,7 +157,7 @@ encode_str(codec_item *item, PyObject *obj)
     Py_ssize_t size;
     const char *utf8 = PyUnicode_AsUTF8AndSize(obj, &size);
     if (utf8 != NULL) {
-        return encode_sized(item, op_unicode, utf8, size);
+        return encode_sized(item, op_unicode, utf8, size, obj);
     }
     if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
         return -1;
@@ -170,33 +168,77 @@ encode_str(codec_item *item, PyObject *obj)
     if (encoded == NULL) {
         return -1;
     }
-    int result =
-        encode_sized(item, op_unicode, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded));
+    int result = encode_sized(item, op_unicode, PyBytes_AS_STRING(encoded),
+                              PyBytes_GET_SIZE(encoded), encoded);
     Py_DECREF(encoded);
     return result;
 }
 
+/* Makes the buffers of a list part of the item. */
 static int
-encode_object(codec_item *item, PyObject *obj)
+add_buffers(codec_item *item, PyObject *buffers)
 {
-    PyObject *pickle = pickler_dumps(obj, NULL);
+    Py_ssize_t n = PyList_GET_SIZE(buffers);
+    item->parts = PyMem_New(gop_part, n);
+    if (item->parts == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        const Py_buffer *view = PyPickleBuffer_GetBuffer(PyList_GET_ITEM(buffers, i));
+        if (view == NULL) {
+            return -1; /* its owner has released it meanwhile */
+        }
+        item->parts[i] = (gop_part){.data = view->buf, .len = (uint64_t)view->len};
+    }
+    item->item.buffers = item->parts;
+    item->item.nbuffers = (uint64_t)n;
+    item->buffers = Py_NewRef(buffers);
+    return 0;
+}
+
+/* Pickles obj, with buffers out of band in a list that may be NULL. */
+static int
+encode_pickle(codec_item *item, PyObject *obj, PyObject *buffers)
+{
+    PyObject *pickle = pickler_dumps(obj, buffers);
     if (pickle == NULL) {
         return -1;
     }
-    int result = PyObject_GetBuffer(pickle, &item->in.view, PyBUF_SIMPLE);
+    int result = PyObject_GetBuffer(pickle, &item->view, PyBUF_SIMPLE);
     Py_DECREF(pickle);
     if (result < 0) {
         return -1;
     }
-    item->data = item->in.view.buf;
-    item->len = item->in.view.len;
-    item->storage = CODEC_VIEW;
+    item->item.parts[0] = (gop_part){.data = item->view.buf, .len = (uint64_t)item->view.len};
+    if (buffers != NULL && PyList_GET_SIZE(buffers) > 0 && add_buffers(item, buffers) < 0) {
+        codec_release(item);
+        return -1;
+    }
     return 0;
 }
 
-int
-codec_encode(PyObject *obj, codec_item *item)
+static int
+encode_object(codec_item *item, PyObject *obj, bool in_band)
 {
+    if (in_band) {
+        return encode_pickle(item, obj, NULL);
+    }
+    PyObject *buffers = PyList_New(0);
+    if (buffers == NULL) {
+        return -1;
+    }
+    int result = encode_pickle(item, obj, buffers);
+    Py_DECREF(buffers);
+    return result;
+}
+
+static int
+encode(PyObject *obj, codec_item *item, bool in_band)
+{
+    item->item = (gop_item){0};
+    item->source = item->buffers = item->view.obj = NULL;
+    item->parts = NULL;
     PyTypeObject *type = Py_TYPE(obj);
     if (type == &PyLong_Type) {
         int overflow;
@@ -209,7 +251,7 @@ codec_encode(PyObject *obj, codec_item *item)
         return encode_str(item, obj);
     }
     else if (type == &PyBytes_Type) {
-        return encode_sized(item, op_bytes, PyBytes_AS_STRING(obj), PyBytes_GET_SIZE(obj));
+        return encode_sized(item, op_bytes, PyBytes_AS_STRING(obj), PyBytes_GET_SIZE(obj), obj);
     }
     else if (type == &PyFloat_Type) {
         return encode_float(item, PyFloat_AS_DOUBLE(obj));
@@ -220,21 +262,30 @@ codec_encode(PyObject *obj, codec_item *item)
     else if (type == &PyBool_Type) {
         return encode_opcode(item, obj == Py_True ? OP_TRUE : OP_FALSE);
     }
-    return encode_object(item, obj);
+    return encode_object(item, obj, in_band);
+}
+
+int
+codec_encode(PyObject *obj, codec_item *item)
+{
+    return encode(obj, item, false);
+}
+
+int
+codec_encode_in_band(PyObject *obj, codec_item *item)
+{
+    return encode(obj, item, true);
 }
 
 void
 codec_release(codec_item *item)
 {
-    switch (item->storage) {
-    case CODEC_INLINE:
-        break;
-    case CODEC_HEAP:
-        PyMem_Free(item->in.heap);
-        break;
-    case CODEC_VIEW:
-        PyBuffer_Release(&item->in.view);
-        break;
+    Py_CLEAR(item->source);
+    Py_CLEAR(item->buffers);
+    PyMem_Free(item->parts);
+    item->parts = NULL;
+    if (item->view.obj != NULL) {
+        PyBuffer_Release(&item->view);
     }
 }
 
@@ -341,4 +392,43 @@ codec_decode_owned(PyObject *pickle)
     }
     Py_DECREF(pickle);
     return obj;
+}
+
+/* Fresh memory costs much more than the copy into it, and less in huge pages; numpy asks
+ * for them from the same size on. */
+#define HUGE (4 * 1024 * 1024)
+#define HUGE_PAGE ((uintptr_t)2 * 1024 * 1024)
+
+PyObject *
+codec_new_bytes(Py_ssize_t size)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, size);
+    if (bytes != NULL && size >= HUGE) {
+        uintptr_t start = (uintptr_t)PyBytes_AS_STRING(bytes);
+        uintptr_t end = (start + (uintptr_t)size) & ~(HUGE_PAGE - 1);
+        start = (start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+        (void)madvise((void *)start, end - start, MADV_HUGEPAGE);
+    }
+    return bytes;
+}
+
+PyObject *
+codec_decode_view(PyObject *view)
+{
+    const Py_buffer *buffer = PyMemoryView_GET_BUFFER(view);
+    const char *data = buffer->buf;
+    size_t len = (size_t)buffer->len;
+    size_t offset;
+    Py_ssize_t size = sized_payload(data, len, op_bytes, &offset);
+    if (size >= 0) {
+        PyObject *bytes = codec_new_bytes(size);
+        if (bytes != NULL) {
+            Py_BEGIN_ALLOW_THREADS
+            memcpy(PyBytes_AS_STRING(bytes), data + offset, (size_t)size);
+            Py_END_ALLOW_THREADS
+        }
+        return bytes;
+    }
+    PyObject *obj = decode_known(data, len);
+    return obj != NULL || PyErr_Occurred() ? obj : pickler_loads(view, NULL);
 }

@@ -11,20 +11,23 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-/* A pickle made by codec_encode, valid until codec_release. */
+#include "../capi/goprocessing.h"
+
+/* A pickle made by codec_encode, valid until codec_release, and not to be moved. */
 typedef struct codec_item {
-    const char *data;
-    Py_ssize_t len;
-    enum { CODEC_INLINE, CODEC_HEAP, CODEC_VIEW } storage;
-    union {
-        char bytes[512];
-        char *heap;
-        Py_buffer view;
-    } in;
+    gop_item item;
+    char bytes[512];   /* short pickles, and what is around a payload in the second part */
+    PyObject *source;  /* what has the payload, or the pickle; or NULL */
+    Py_buffer view;    /* of the pickle; view.obj may be NULL */
+    PyObject *buffers; /* list of PickleBuffers; or NULL */
+    gop_part *parts;   /* of the buffers */
 } codec_item;
 
 /* Pickles obj. 0, or -1 with the pickler's exception set and nothing to release. */
 int codec_encode(PyObject *obj, codec_item *item);
+
+/* The same without buffers: all of it is in the parts. */
+int codec_encode_in_band(PyObject *obj, codec_item *item);
 
 void codec_release(codec_item *item);
 
@@ -34,5 +37,11 @@ PyObject *codec_decode(const char *data, size_t len);
 /* The same for a pickle in a bytes object that nobody else refers to; takes
  * over the reference. */
 PyObject *codec_decode_owned(PyObject *pickle);
+
+/* The same for a large pickle in a memoryview. */
+PyObject *codec_decode_view(PyObject *view);
+
+/* A bytes object of that size, to be filled at once. */
+PyObject *codec_new_bytes(Py_ssize_t size);
 
 #endif

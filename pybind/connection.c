@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "codec.h"
+#include "extent.h"
 
 static parameters poll_parameters = {.method = "poll", .names = {"timeout"}};
 
@@ -47,7 +48,10 @@ static void
 release(connection_object *self)
 {
     if (self->conn.sock >= 0) {
-        gop_conn_close(&self->conn);
+        gop_conn_hang_up(&self->conn);
+        if (!extent_in_use(&self->conn.seg)) {
+            gop_segment_close(&self->conn.seg);
+        }
     }
 }
 
@@ -101,8 +105,24 @@ call_send(const gop_engine *e, void *arg, int how, int64_t deadline)
 {
     record_source *source = arg;
     gop_conn *conn = source->target;
-    return conn->sock < 0 ? -EBADF
-                          : e->gop_conn_send(conn, source->data, source->len, how, deadline);
+    if (conn->sock < 0) {
+        return -EBADF;
+    }
+    const gop_part *data = source->item.parts;
+    return record_is_simple(source) ? e->gop_conn_send(conn, data->data, data->len, how, deadline)
+                                    : e->gop_conn_send_item(conn, &source->item, how, deadline);
+}
+
+/* What a call that receives says without asking the engine: 0 if nothing.
+ * Whether an empty pipe is at its end only the kernel knows: who waits anyway asks
+ * it when spinning was in vain. */
+static int
+look(const gop_conn *conn, int how)
+{
+    if (conn->sock < 0) {
+        return -EBADF;
+    }
+    return how == GOP_TRY && gop_conn_len(conn) == 0 ? -EAGAIN : 0;
 }
 
 static int
@@ -110,15 +130,20 @@ call_recv(const gop_engine *e, void *arg, int how, int64_t deadline)
 {
     record_sink *sink = arg;
     gop_conn *conn = sink->origin;
-    if (conn->sock < 0) {
-        return -EBADF;
-    }
-    /* Whether that is the end of file only the kernel knows: who waits anyway asks
-     * it when spinning was in vain. */
-    if (how == GOP_TRY && gop_conn_len(conn) == 0) {
-        return -EAGAIN;
-    }
-    return e->gop_conn_recv(conn, sink->buf, sink->cap, &sink->len, how, deadline);
+    int rc = look(conn, how);
+    return rc < 0
+               ? rc
+               : e->gop_conn_recv(conn, sink->buf, sink->cap, &sink->received.len, how, deadline);
+}
+
+static int
+call_receive(const gop_engine *e, void *arg, int how, int64_t deadline)
+{
+    record_sink *sink = arg;
+    gop_conn *conn = sink->origin;
+    int rc = look(conn, how);
+    return rc < 0 ? rc
+                  : e->gop_conn_receive(conn, sink->buf, sink->cap, &sink->received, how, deadline);
 }
 
 static int
@@ -147,13 +172,13 @@ connection_block(connection_object *self, blocking_call call, void *arg, int64_t
 /* ---- messages ---- */
 
 PyObject *
-connection_write(connection_object *self, const void *data, Py_ssize_t len)
+connection_write(connection_object *self, const gop_item *item)
 {
     /* Again: making the message may have run Python code. */
     if (connection_check_open(self) < 0) {
         return NULL;
     }
-    record_source source = {.target = &self->conn, .data = data, .len = (uint64_t)len};
+    record_source source = {.target = &self->conn, .item = *item};
     uint64_t use = enter(self);
     int rc = record_write(call_send, &source, GOP_FOREVER);
     leave(self, use);
@@ -174,24 +199,57 @@ read_result(int rc)
         PyErr_SetNone(PyExc_EOFError);
         return WAIT_RAISED;
     }
-    if (rc < 0 && rc != -EMSGSIZE) {
+    if (rc < 0 && rc != -EMSGSIZE && rc != -EBADMSG) {
         raise_errno(rc, "Connection.recv()");
         return WAIT_RAISED;
     }
     return rc;
 }
 
-int
-connection_read(connection_object *self, record_sink *sink, uint64_t limit, PyObject **bytes)
+static int
+read_record(connection_object *self, blocking_call call, record_sink *sink, uint64_t limit,
+            PyObject **bytes)
 {
     if (connection_check_open(self) < 0) {
         return WAIT_RAISED;
     }
     sink->origin = &self->conn;
     uint64_t use = enter(self);
-    int rc = record_read(call_recv, sink, limit, GOP_FOREVER, bytes);
+    int rc = record_read(call, sink, limit, GOP_FOREVER, bytes);
     leave(self, use);
     return read_result(rc);
+}
+
+int
+connection_read(connection_object *self, record_sink *sink, uint64_t limit, PyObject **bytes)
+{
+    return read_record(self, call_recv, sink, limit, bytes);
+}
+
+typedef PyObject *(*record_result)(PyObject *origin, gop_segment *segment,
+                                   const gop_received *received, const char *buf, PyObject *bytes);
+
+static PyObject *
+receive(connection_object *self, record_result result)
+{
+    char buf[RECORD_INLINE];
+    record_sink sink = {.buf = buf, .cap = sizeof(buf)};
+    PyObject *bytes;
+    /* Used until the result is made: close() in another thread, or by what the
+     * pickle runs, must not unmap its extents. */
+    uint64_t use = enter(self);
+    PyObject *obj = NULL;
+    if (read_record(self, call_receive, &sink, UINT64_MAX, &bytes) == 0) {
+        obj = result((PyObject *)self, &self->conn.seg, &sink.received, buf, bytes);
+    }
+    leave(self, use);
+    return obj;
+}
+
+PyObject *
+connection_receive(connection_object *self)
+{
+    return receive(self, record_decode);
 }
 
 PyDoc_STRVAR(send_doc,
@@ -208,7 +266,7 @@ connection_send(connection_object *self, PyObject *obj)
     if (codec_encode(obj, &item) < 0) {
         return NULL;
     }
-    PyObject *result = connection_write(self, item.data, item.len);
+    PyObject *result = connection_write(self, &item.item);
     codec_release(&item);
     return result;
 }
@@ -224,13 +282,20 @@ connection_recv(connection_object *self, PyObject *Py_UNUSED(ignored))
     if (connection_check_readable(self) < 0) {
         return NULL;
     }
-    char buf[RECORD_INLINE];
-    record_sink sink = {.buf = buf, .cap = sizeof(buf)};
-    PyObject *bytes;
-    if (connection_read(self, &sink, UINT64_MAX, &bytes) != 0) {
+    return connection_receive(self);
+}
+
+PyDoc_STRVAR(recv_parts_doc,
+"_recv_parts($self)\n--\n\n"
+"Receive a message as the arguments of loads().");
+
+static PyObject *
+connection_recv_parts(connection_object *self, PyObject *Py_UNUSED(ignored))
+{
+    if (connection_check_readable(self) < 0) {
         return NULL;
     }
-    return bytes ? codec_decode_owned(bytes) : codec_decode(buf, sink.len);
+    return receive(self, record_parts);
 }
 
 PyDoc_STRVAR(poll_doc,
@@ -410,6 +475,7 @@ connection_dealloc(connection_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     release(self);
+    gop_segment_close(&self->conn.seg);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -424,6 +490,7 @@ static PyMethodDef connection_methods[] = {
     {"recv_bytes_into", (PyCFunction)(void (*)(void))connection_recv_bytes_into,
      METH_FASTCALL | METH_KEYWORDS, connection_recv_bytes_into_doc},
     {"poll", (PyCFunction)(void (*)(void))connection_poll, METH_FASTCALL | METH_KEYWORDS, poll_doc},
+    {"_recv_parts", (PyCFunction)connection_recv_parts, METH_NOARGS, recv_parts_doc},
     {"_recv_handle", (PyCFunction)connection_recv_handle, METH_NOARGS, connection_recv_handle_doc},
     {"_sent_handle", (PyCFunction)connection_sent_handle, METH_NOARGS, connection_sent_handle_doc},
     {"fileno", (PyCFunction)connection_fileno, METH_NOARGS, fileno_doc},

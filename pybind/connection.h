@@ -36,10 +36,15 @@ void connection_close(connection_object *self);
 int connection_block(connection_object *self, blocking_call call, void *arg, int64_t deadline);
 
 /* Sends one message. Returns None or NULL. */
-PyObject *connection_write(connection_object *self, const void *data, Py_ssize_t len);
+PyObject *connection_write(connection_object *self, const gop_item *item);
 
-/* Receives one message, as record_read without a deadline. 0; -EMSGSIZE; or
- * WAIT_RAISED with an exception set, EOFError at the end. */
+/* Receives the object of the next message. NULL with an exception set, EOFError at
+ * the end. */
+PyObject *connection_receive(connection_object *self);
+
+/* Receives one message as bytes, as record_read without a deadline. 0; -EMSGSIZE;
+ * -EBADMSG: it has buffers, and was not taken; or WAIT_RAISED with an exception
+ * set, EOFError at the end. */
 int connection_read(connection_object *self, record_sink *sink, uint64_t limit, PyObject **bytes);
 
 /* connection_bytes.c */

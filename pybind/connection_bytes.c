@@ -1,4 +1,5 @@
-/* The methods of Connection that send and receive bytes. */
+/* The methods of Connection that send and receive bytes. A message with buffers is
+ * received as the pickle of its object. */
 #include "connection.h"
 
 #include <string.h>
@@ -77,7 +78,8 @@ connection_send_bytes(connection_object *self, PyObject *const *args, Py_ssize_t
     PyObject *result = NULL;
     Py_ssize_t offset, size;
     if (slice_from(view.len, values[1], values[2], &offset, &size) == 0) {
-        result = connection_write(self, (char *)view.buf + offset, size);
+        gop_item item = {.parts = {{.data = (char *)view.buf + offset, .len = (uint64_t)size}}};
+        result = connection_write(self, &item);
     }
     PyBuffer_Release(&view);
     return result;
@@ -112,10 +114,19 @@ connection_recv_bytes(connection_object *self, PyObject *const *args, Py_ssize_t
     char buf[RECORD_INLINE];
     record_sink sink = {.buf = buf, .cap = sizeof(buf)};
     PyObject *bytes;
-    switch (connection_read(self, &sink, limit, &bytes)) {
-    case 0:
-        return bytes ? bytes : PyBytes_FromStringAndSize(buf, (Py_ssize_t)sink.len);
-    case -EMSGSIZE:
+    int rc = connection_read(self, &sink, limit, &bytes);
+    if (rc == 0) {
+        return bytes ? bytes : PyBytes_FromStringAndSize(buf, (Py_ssize_t)sink.received.len);
+    }
+    if (rc == -EBADMSG) {
+        bytes = record_pickle(connection_receive(self));
+        if (bytes == NULL || (uint64_t)PyBytes_GET_SIZE(bytes) <= limit) {
+            return bytes;
+        }
+        Py_DECREF(bytes);
+        rc = -EMSGSIZE;
+    }
+    if (rc == -EMSGSIZE) {
         /* What follows cannot be made sense of, in the standard library at least. */
         if (self->conn.modes & GOP_WRITABLE) {
             self->conn.modes &= ~(uint32_t)GOP_READABLE;
@@ -124,10 +135,8 @@ connection_recv_bytes(connection_object *self, PyObject *const *args, Py_ssize_t
             connection_close(self);
         }
         PyErr_SetString(PyExc_OSError, "bad message length");
-        return NULL;
-    default:
-        return NULL;
     }
+    return NULL;
 }
 
 const char connection_recv_bytes_into_doc[] =
@@ -167,8 +176,21 @@ recv_into(connection_object *self, const Py_buffer *view, PyObject *offset_arg)
         return NULL;
     }
     record_sink sink = {.buf = (char *)view->buf + offset, .cap = (uint64_t)(view->len - offset)};
+    uint64_t room = sink.cap;
     PyObject *bytes;
-    if (connection_read(self, &sink, UINT64_MAX, &bytes) != 0) {
+    int rc = connection_read(self, &sink, UINT64_MAX, &bytes);
+    if (rc == -EBADMSG) {
+        bytes = record_pickle(connection_receive(self));
+        if (bytes == NULL) {
+            return NULL;
+        }
+        sink.received.len = (uint64_t)PyBytes_GET_SIZE(bytes);
+        if (sink.received.len <= room) {
+            memcpy((char *)view->buf + offset, PyBytes_AS_STRING(bytes), sink.received.len);
+            Py_CLEAR(bytes);
+        }
+    }
+    else if (rc != 0) {
         return NULL;
     }
     if (bytes != NULL) {
@@ -176,7 +198,7 @@ recv_into(connection_object *self, const Py_buffer *view, PyObject *offset_arg)
         Py_DECREF(bytes);
         return NULL;
     }
-    return PyLong_FromUnsignedLongLong(sink.len);
+    return PyLong_FromUnsignedLongLong(sink.received.len);
 }
 
 PyObject *

@@ -111,6 +111,7 @@ int rlock_exec(PyObject *module); /* after semaphore_exec */
 int condition_exec(PyObject *module);
 int barrier_exec(PyObject *module);
 int pickler_exec(PyObject *module);
+int extent_exec(PyObject *module);
 int queue_exec(PyObject *module);      /* Queue, JoinableQueue */
 int connection_exec(PyObject *module); /* Connection, pipe */
 

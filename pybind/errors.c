@@ -1,6 +1,8 @@
-#include "engine.h"
+#include "errors.h"
 
 #include <string.h>
+
+#include "engine.h"
 
 PyObject *
 raise_errno(int rc, const char *what)
@@ -22,4 +24,42 @@ raise_uninitialized(PyObject *self)
 {
     PyErr_Format(PyExc_RuntimeError, "%s.__init__() was not called", Py_TYPE(self)->tp_name);
     return NULL;
+}
+
+PyObject *
+error_take(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+#endif
+}
+
+void
+error_restore(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyErr_Restore(Py_NewRef(Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+#endif
+}
+
+void
+error_set_attribute(const char *name, PyObject *value)
+{
+    PyObject *exception = error_take();
+    if (PyObject_SetAttrString(exception, name, value) < 0) {
+        PyErr_WriteUnraisable(exception);
+    }
+    error_restore(exception);
 }

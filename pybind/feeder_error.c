@@ -1,33 +1,6 @@
 /* What becomes of an item that cannot be pickled. */
+#include "errors.h"
 #include "queue.h"
-
-static PyObject *
-take_raised_exception(void)
-{
-#if PY_VERSION_HEX >= 0x030c0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(value, traceback);
-        Py_DECREF(traceback);
-    }
-    Py_DECREF(type);
-    return value;
-#endif
-}
-
-static void
-restore_raised_exception(PyObject *exception)
-{
-#if PY_VERSION_HEX >= 0x030c0000
-    PyErr_SetRaisedException(exception);
-#else
-    PyErr_Restore(Py_NewRef(Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
-#endif
-}
 
 /* The hook that type(self) has instead of the standard library's, as a new
  * reference; NULL without an exception if there is none. */
@@ -70,14 +43,14 @@ queue_pickling_failed(queue_object *self, PyObject *obj)
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
         return NULL;
     }
-    PyObject *exception = take_raised_exception();
+    PyObject *exception = error_take();
     PyObject *hook = own_feeder_error_hook(self);
     if (hook == NULL) {
         if (PyErr_Occurred()) {
             Py_DECREF(exception);
         }
         else {
-            restore_raised_exception(exception);
+            error_restore(exception);
         }
         return NULL;
     }

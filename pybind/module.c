@@ -23,17 +23,21 @@ engine_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyLong_FromLong(e == NULL ? 0 : e->gop_engine_threads());
 }
 
-PyDoc_STRVAR(loads_doc, "loads($module, pickle, /)\n--\n\n"
-                        "Return what a message that was received as bytes stands for.");
+PyDoc_STRVAR(loads_doc, "loads($module, pickle, buffers=None, /)\n--\n\n"
+                        "Return what a message that was received in parts stands for.");
 
 static PyObject *
-loads(PyObject *Py_UNUSED(module), PyObject *pickle)
+loads(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    return pickler_loads(pickle, NULL);
+    PyObject *pickle, *buffers = Py_None;
+    if (!PyArg_ParseTuple(args, "O|O:loads", &pickle, &buffers)) {
+        return NULL;
+    }
+    return pickler_loads(pickle, buffers != Py_None ? buffers : NULL);
 }
 
 static PyMethodDef module_methods[] = {
-    {"loads", loads, METH_O, loads_doc},
+    {"loads", loads, METH_VARARGS, loads_doc},
     {"engine_threads", engine_threads, METH_NOARGS, engine_threads_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -47,6 +51,7 @@ static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, condition_exec},
     {Py_mod_exec, barrier_exec},
     {Py_mod_exec, pickler_exec},
+    {Py_mod_exec, extent_exec},
     {Py_mod_exec, queue_exec},
     {Py_mod_exec, connection_exec},
 #ifdef Py_mod_multiple_interpreters

@@ -40,18 +40,16 @@ static int
 call_put(const gop_engine *e, void *arg, int how, int64_t deadline)
 {
     record_source *source = arg;
-    return e->gop_queue_put(source->target, source->data, source->len, how, deadline);
+    const gop_part *data = source->item.parts;
+    return record_is_simple(source)
+               ? e->gop_queue_put(source->target, data->data, data->len, how, deadline)
+               : e->gop_queue_put_item(source->target, &source->item, how, deadline);
 }
 
 PyObject *
-queue_write(queue_object *self, const void *data, Py_ssize_t len, int64_t deadline)
+queue_put_failed(int rc)
 {
-    record_source source = {.target = &self->queue, .data = data, .len = (uint64_t)len};
-    int rc = record_write(call_put, &source, deadline);
     switch (rc) {
-    case 0:
-        self->put_into = true;
-        Py_RETURN_NONE;
     case WAIT_RAISED:
         return NULL;
     case -EAGAIN:
@@ -63,6 +61,18 @@ queue_write(queue_object *self, const void *data, Py_ssize_t len, int64_t deadli
     default:
         return raise_errno(rc, "Queue.put()");
     }
+}
+
+PyObject *
+queue_write(queue_object *self, const gop_item *item, int64_t deadline)
+{
+    record_source source = {.target = &self->queue, .item = *item};
+    int rc = record_write(call_put, &source, deadline);
+    if (rc != 0) {
+        return queue_put_failed(rc);
+    }
+    self->put_into = true;
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(queue_put_doc,
@@ -95,7 +105,7 @@ queue_put(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
     if (codec_encode(obj, &item) < 0) {
         return queue_pickling_failed(self, obj);
     }
-    PyObject *result = queue_write(self, item.data, item.len, deadline);
+    PyObject *result = queue_write(self, &item.item, deadline);
     codec_release(&item);
     return result;
 }
@@ -115,32 +125,40 @@ queue_put_nowait(queue_object *self, PyObject *obj)
 /* ---- get ---- */
 
 static int
-call_get(const gop_engine *e, void *arg, int how, int64_t deadline)
+call_receive(const gop_engine *e, void *arg, int how, int64_t deadline)
 {
     record_sink *sink = arg;
-    return e->gop_queue_get(sink->origin, sink->buf, sink->cap, &sink->len, how, deadline);
+    return e->gop_queue_receive(sink->origin, sink->buf, sink->cap, &sink->received, how, deadline);
 }
 
-int
-queue_read(queue_object *self, record_sink *sink, int64_t deadline, PyObject **bytes)
+PyObject *
+queue_get_failed(int rc)
 {
-    sink->origin = &self->queue;
-    int rc = record_read(call_get, sink, UINT64_MAX, deadline, bytes);
     switch (rc) {
-    case 0:
-        return 0;
     case WAIT_RAISED:
-        break;
+        return NULL;
     case -EAGAIN:
         PyErr_SetNone(queue_empty);
-        break;
+        return NULL;
     case -ESHUTDOWN:
         PyErr_SetNone(queue_shut);
-        break;
+        return NULL;
     default:
-        raise_errno(rc, "Queue.get()");
+        return raise_errno(rc, "Queue.get()");
     }
-    return -1;
+}
+
+PyObject *
+queue_receive(queue_object *self, int64_t deadline)
+{
+    char buf[RECORD_INLINE];
+    record_sink sink = {.origin = &self->queue, .buf = buf, .cap = sizeof(buf)};
+    PyObject *bytes;
+    int rc = record_read(call_receive, &sink, UINT64_MAX, deadline, &bytes);
+    if (rc != 0) {
+        return queue_get_failed(rc);
+    }
+    return record_decode((PyObject *)self, &self->queue.seg, &sink.received, buf, bytes);
 }
 
 PyDoc_STRVAR(queue_get_doc,
@@ -165,13 +183,7 @@ queue_get(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
     if (!self->readable) {
         return queue_raise_not_open(self);
     }
-    char buf[RECORD_INLINE];
-    record_sink sink = {.buf = buf, .cap = sizeof(buf)};
-    PyObject *bytes;
-    if (queue_read(self, &sink, deadline, &bytes) < 0) {
-        return NULL;
-    }
-    return bytes ? codec_decode_owned(bytes) : codec_decode(buf, sink.len);
+    return queue_receive(self, deadline);
 }
 
 PyDoc_STRVAR(queue_get_nowait_doc,
@@ -415,6 +427,10 @@ queue_dealloc(queue_object *self)
 static PyMethodDef queue_methods[] = {
     {"put", (PyCFunction)(void (*)(void))queue_put, METH_FASTCALL | METH_KEYWORDS, queue_put_doc},
     {"get", (PyCFunction)(void (*)(void))queue_get, METH_FASTCALL | METH_KEYWORDS, queue_get_doc},
+    {"put_many", (PyCFunction)(void (*)(void))queue_put_many, METH_FASTCALL | METH_KEYWORDS,
+     queue_put_many_doc},
+    {"get_many", (PyCFunction)(void (*)(void))queue_get_many, METH_FASTCALL | METH_KEYWORDS,
+     queue_get_many_doc},
     {"put_nowait", (PyCFunction)queue_put_nowait, METH_O, queue_put_nowait_doc},
     {"get_nowait", (PyCFunction)queue_get_nowait, METH_NOARGS, queue_get_nowait_doc},
     {"qsize", (PyCFunction)queue_qsize, METH_NOARGS, queue_qsize_doc},

@@ -28,14 +28,26 @@ int queue_check(const queue_object *self);
 PyObject *queue_raise_not_open(queue_object *self);
 
 /* Puts one record. Returns None, or NULL with queue.Full, ShutDown, ... set. */
-PyObject *queue_write(queue_object *self, const void *data, Py_ssize_t len, int64_t deadline);
+PyObject *queue_write(queue_object *self, const gop_item *item, int64_t deadline);
 
-/* Gets one record, as record_read. 0, or -1 with queue.Empty, ShutDown, ... set. */
-int queue_read(queue_object *self, record_sink *sink, int64_t deadline, PyObject **bytes);
+/* Gets the object of the next record. NULL with queue.Empty, ShutDown, ... set. */
+PyObject *queue_receive(queue_object *self, int64_t deadline);
+
+/* Return NULL with the exception set for what the engine has returned, but for 0. */
+PyObject *queue_put_failed(int rc);
+PyObject *queue_get_failed(int rc);
 
 /* For put(obj) while the exception of a pickler is set: leaves it to the caller,
  * or calls the class's own _on_queue_feeder_error. Returns put's result. */
 PyObject *queue_pickling_failed(queue_object *self, PyObject *obj);
+
+/* queue_many.c */
+extern const char queue_put_many_doc[];
+extern const char queue_get_many_doc[];
+PyObject *queue_put_many(queue_object *self, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *kwnames);
+PyObject *queue_get_many(queue_object *self, PyObject *const *args, Py_ssize_t nargs,
+                         PyObject *kwnames);
 
 /* queue_shutdown.c */
 extern const char queue_shutdown_doc[];

@@ -2,12 +2,16 @@
 
 #include <string.h>
 
+#include "codec.h"
+#include "extent.h"
+#include "pickler.h"
+
 /* Records of this size are copied with the GIL released: that takes longer than
  * giving it up and taking it again. */
 #define RECORD_LARGE (64 * 1024)
 
-static int
-run(blocking_call call, void *arg, uint64_t size, int64_t deadline)
+int
+record_run(blocking_call call, void *arg, uint64_t size, int64_t deadline)
 {
     return size < RECORD_LARGE ? engine_block(call, arg, deadline)
                                : engine_wait(call, arg, deadline);
@@ -16,7 +20,14 @@ run(blocking_call call, void *arg, uint64_t size, int64_t deadline)
 int
 record_write(blocking_call call, record_source *source, int64_t deadline)
 {
-    return run(call, source, source->len, deadline);
+    uint64_t size = 0;
+    for (int i = 0; i < 3; i++) {
+        size += source->item.parts[i].len;
+    }
+    for (uint64_t i = 0; i < source->item.nbuffers; i++) {
+        size += source->item.buffers[i].len;
+    }
+    return record_run(call, source, size, deadline);
 }
 
 int
@@ -30,15 +41,15 @@ record_read(blocking_call call, record_sink *sink, uint64_t limit, int64_t deadl
     int rc = engine_block(call, sink, deadline);
     /* More than once when another consumer takes the record while there is no
      * room for it: the next one has another length. */
-    while (rc == -EMSGSIZE && sink->len <= limit) {
-        if (sink->len <= cap) {
+    while (rc == -EMSGSIZE && sink->received.len <= limit) {
+        if (sink->received.len <= cap) {
             sink->buf = buf;
             sink->cap = cap;
         }
         else {
             PyObject *room = NULL;
-            if (sink->len <= PY_SSIZE_T_MAX) {
-                room = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)sink->len);
+            if (sink->received.len <= PY_SSIZE_T_MAX) {
+                room = codec_new_bytes((Py_ssize_t)sink->received.len);
             }
             else {
                 PyErr_NoMemory();
@@ -48,19 +59,150 @@ record_read(blocking_call call, record_sink *sink, uint64_t limit, int64_t deadl
                 return WAIT_RAISED;
             }
             sink->buf = PyBytes_AS_STRING(room);
-            sink->cap = sink->len;
+            sink->cap = sink->received.len;
         }
-        rc = run(call, sink, sink->cap, deadline);
+        rc = record_run(call, sink, sink->cap, deadline);
     }
     if (rc != 0 || sink->buf == buf) {
         Py_CLEAR(*bytes);
     }
-    else if (sink->len <= cap) {
-        memcpy(buf, sink->buf, sink->len);
+    else if (sink->received.len <= cap) {
+        memcpy(buf, sink->buf, sink->received.len);
         Py_CLEAR(*bytes);
     }
-    else if (sink->len < sink->cap && _PyBytes_Resize(bytes, (Py_ssize_t)sink->len) < 0) {
+    else if (sink->received.len < sink->cap &&
+             _PyBytes_Resize(bytes, (Py_ssize_t)sink->received.len) < 0)
+    {
         return WAIT_RAISED;
     }
     return rc;
+}
+
+/* ---- records with extents ---- */
+
+static gop_ref
+ref_at(const char *buf, uint64_t i)
+{
+    gop_ref ref;
+    memcpy(&ref, buf + i * sizeof(ref), sizeof(ref));
+    return ref;
+}
+
+/* The object whose pickle is an extent. */
+static PyObject *
+decode_whole(const extent_origin *origin, gop_ref ref)
+{
+    PyObject *view = extent_view(origin, ref);
+    if (view == NULL) {
+        return NULL;
+    }
+    PyObject *obj = codec_decode_view(view);
+    Py_DECREF(view);
+    return obj;
+}
+
+/* A list of views of the extents at buf. */
+static PyObject *
+view_extents(const extent_origin *origin, const char *buf, uint32_t refs)
+{
+    PyObject *views = PyList_New(refs);
+    for (uint32_t i = 0; i < refs; i++) {
+        PyObject *view = views != NULL ? extent_view(origin, ref_at(buf, i)) : NULL;
+        if (view == NULL) {
+            Py_CLEAR(views);
+            while (++i < refs) {
+                extent_release(origin->segment, ref_at(buf, i));
+            }
+            break;
+        }
+        PyList_SET_ITEM(views, i, view);
+    }
+    return views;
+}
+
+/* The pickle of a record whose buffers are in extents, and views of these. */
+static int
+unpack(const extent_origin *origin, const gop_received *received, const char *buf,
+       PyObject **pickle, PyObject **views)
+{
+    size_t before = received->refs * sizeof(gop_ref);
+    *views = view_extents(origin, buf, received->refs);
+    if (*views == NULL) {
+        return -1;
+    }
+    *pickle = PyBytes_FromStringAndSize(buf + before, (Py_ssize_t)(received->len - before));
+    if (*pickle == NULL) {
+        Py_CLEAR(*views);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+decode_with_extents(const extent_origin *origin, const gop_received *received, const char *buf)
+{
+    if (received->whole) {
+        return decode_whole(origin, ref_at(buf, 0));
+    }
+    PyObject *pickle, *views;
+    if (unpack(origin, received, buf, &pickle, &views) < 0) {
+        return NULL;
+    }
+    PyObject *obj = pickler_loads(pickle, views);
+    Py_DECREF(pickle);
+    Py_DECREF(views);
+    return obj;
+}
+
+PyObject *
+record_decode(PyObject *origin, gop_segment *segment, const gop_received *received, const char *buf,
+              PyObject *bytes)
+{
+    if (received->refs == 0) {
+        return bytes != NULL ? codec_decode_owned(bytes) : codec_decode(buf, received->len);
+    }
+    extent_origin from = {.object = origin, .segment = segment};
+    PyObject *obj =
+        decode_with_extents(&from, received, bytes != NULL ? PyBytes_AS_STRING(bytes) : buf);
+    Py_XDECREF(bytes);
+    return obj;
+}
+
+PyObject *
+record_parts(PyObject *origin, gop_segment *segment, const gop_received *received, const char *buf,
+             PyObject *bytes)
+{
+    extent_origin from = {.object = origin, .segment = segment};
+    PyObject *pickle = NULL, *views = NULL;
+    if (bytes != NULL) {
+        buf = PyBytes_AS_STRING(bytes);
+    }
+    if (received->refs == 0) {
+        pickle = bytes != NULL ? Py_NewRef(bytes)
+                               : PyBytes_FromStringAndSize(buf, (Py_ssize_t)received->len);
+    }
+    else if (received->whole) {
+        pickle = extent_view(&from, ref_at(buf, 0));
+    }
+    else {
+        (void)unpack(&from, received, buf, &pickle, &views);
+    }
+    Py_XDECREF(bytes);
+    if (pickle == NULL) {
+        return NULL;
+    }
+    return Py_BuildValue("NN", pickle, views != NULL ? views : Py_NewRef(Py_None));
+}
+
+PyObject *
+record_pickle(PyObject *obj)
+{
+    if (obj == NULL) {
+        return NULL;
+    }
+    PyObject *pickle = pickler_dumps(obj, NULL);
+    Py_DECREF(obj);
+    PyObject *bytes = pickle != NULL ? PyBytes_FromObject(pickle) : NULL;
+    Py_XDECREF(pickle);
+    return bytes;
 }

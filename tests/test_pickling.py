@@ -74,10 +74,6 @@ def other_state(obj: Plain) -> tuple[Any, ...]:
     return str, (f"other {obj.values}",)
 
 
-def of_forking_pickler(obj: Any) -> bytes:
-    return bytes(ForkingPickler.dumps(obj))  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def pipe(module: Any) -> Iterator[tuple[Any, Any]]:
     receiver, sender = module.Pipe(duplex=False)
@@ -85,8 +81,22 @@ def pipe(module: Any) -> Iterator[tuple[Any, Any]]:
         yield receiver, sender
 
 
+Pickles = Callable[[Any], bytes]
+
+
 @pytest.fixture
-def written(pipe: tuple[Any, Any]) -> Callable[[Any], bytes]:
+def reference(module: Any) -> Pickles:
+    """What ForkingPickler makes of an object: ours always pickles by protocol 5."""
+    protocol = 5 if module is goprocessing else None
+
+    def dumps(obj: Any) -> bytes:
+        return bytes(ForkingPickler.dumps(obj, protocol))
+
+    return dumps
+
+
+@pytest.fixture
+def written(pipe: tuple[Any, Any]) -> Pickles:
     """The bytes that `send` makes of an object."""
     receiver, sender = pipe
 
@@ -140,15 +150,15 @@ containers = objects.map(lambda obj: [obj])
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(containers, max_size=4))
-def test_any_objects(written: Callable[[Any], bytes], items: list[Any]) -> None:
+def test_any_objects(written: Pickles, reference: Pickles, items: list[Any]) -> None:
     for obj in items:
-        assert written(obj) == of_forking_pickler(obj)
+        assert written(obj) == reference(obj)
 
 
-def test_recursive(written: Callable[[Any], bytes]) -> None:
+def test_recursive(written: Pickles, reference: Pickles) -> None:
     cycle: list[Any] = [{"key": None}]
     cycle[0]["key"] = cycle
-    assert written(cycle) == of_forking_pickler(cycle)
+    assert written(cycle) == reference(cycle)
 
 
 def test_through_a_queue(module: Any) -> None:
@@ -164,12 +174,12 @@ def test_through_a_queue(module: Any) -> None:
 # ---- each by itself ----
 
 
-def test_nothing_of_the_item_before(written: Callable[[Any], bytes]) -> None:
+def test_nothing_of_the_item_before(written: Pickles, reference: Pickles) -> None:
     """A second pickle does not refer to what the first has."""
     obj = ["text", Plain("text")]
     first = written(obj)
     assert written(obj) == first
-    assert written([obj]) == of_forking_pickler([obj])
+    assert written([obj]) == reference([obj])
 
 
 def test_nothing_is_kept(pipe: tuple[Any, Any]) -> None:
@@ -183,7 +193,9 @@ def test_nothing_is_kept(pipe: tuple[Any, Any]) -> None:
     assert alive() is None
 
 
-def test_a_failure_leaves_nothing(pipe: tuple[Any, Any], written: Callable[[Any], bytes]) -> None:
+def test_a_failure_leaves_nothing(
+    pipe: tuple[Any, Any], written: Pickles, reference: Pickles
+) -> None:
     receiver, sender = pipe
     obj = Plain(b"x" * 2 * FRAME)
     with pytest.raises(Error):
@@ -193,10 +205,10 @@ def test_a_failure_leaves_nothing(pipe: tuple[Any, Any], written: Callable[[Any]
     del obj
     gc.collect()
     assert alive() is None
-    assert written(["next"]) == of_forking_pickler(["next"])
+    assert written(["next"]) == reference(["next"])
 
 
-def test_too_deep(pipe: tuple[Any, Any], written: Callable[[Any], bytes]) -> None:
+def test_too_deep(pipe: tuple[Any, Any], written: Pickles, reference: Pickles) -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
@@ -204,13 +216,13 @@ def test_too_deep(pipe: tuple[Any, Any], written: Callable[[Any], bytes]) -> Non
         pipe[1].send(deep)
     while deep:
         deep = deep.pop()
-    assert written(["next"]) == of_forking_pickler(["next"])
+    assert written(["next"]) == reference(["next"])
 
 
 # ---- while Python code runs ----
 
 
-def test_pickling_while_pickling(written: Callable[[Any], bytes], module: Any) -> None:
+def test_pickling_while_pickling(written: Pickles, module: Any) -> None:
     inner = module.SimpleQueue()
     shared = ["shared"]
     obj = [shared, Reduced(lambda: inner.put([shared, shared])), shared]
@@ -223,7 +235,7 @@ def test_pickling_while_pickling(written: Callable[[Any], bytes], module: Any) -
     inner.close()
 
 
-def test_pickling_by_a_finalizer(written: Callable[[Any], bytes], module: Any) -> None:
+def test_pickling_by_a_finalizer(written: Pickles, reference: Pickles, module: Any) -> None:
     """It runs when the pickler forgets the last reference to an object."""
     inner = module.SimpleQueue()
     finalized = []
@@ -246,7 +258,7 @@ def test_pickling_by_a_finalizer(written: Callable[[Any], bytes], module: Any) -
     assert pickle.loads(written([Owner()])) == [["temporary"]]
     gc.collect()
     assert finalized == [[[]]]
-    assert written([1]) == of_forking_pickler([1])
+    assert written([1]) == reference([1])
     inner.close()
 
 
@@ -272,7 +284,7 @@ def test_in_several_threads(module: Any) -> None:
     assert not wrong
 
 
-def test_fork_while_pickling(pipe: tuple[Any, Any], written: Callable[[Any], bytes]) -> None:
+def test_fork_while_pickling(pipe: tuple[Any, Any], written: Pickles, reference: Pickles) -> None:
     """Both processes complete the pickle."""
     receiver, sender = pipe
     pids: list[int] = []
@@ -290,21 +302,23 @@ def test_fork_while_pickling(pipe: tuple[Any, Any], written: Callable[[Any], byt
     _, status = os.waitpid(pids[0], 0)
     assert status == 0
     assert receiver.recv() == receiver.recv() == [["shared"], "forked"]
-    assert written([1]) == of_forking_pickler([1])
+    assert written([1]) == reference([1])
 
 
 # ---- reducers ----
 
 
 def test_reducers_registered_at_any_time(
-    written: Callable[[Any], bytes], registered: Callable[..., None]
+    written: Pickles,
+    reference: Pickles,
+    registered: Callable[..., None],
 ) -> None:
     obj = [Plain(1)]
     pickles = [written(obj)]
     for table, reduce in ((1, other_state), (0, pickle_by_state), (0, other_state)):
         registered(Plain, reduce, table)
         pickles.append(written(obj))
-        assert pickles[-1] == of_forking_pickler(obj)
+        assert pickles[-1] == reference(obj)
     # ForkingPickler's come before copyreg's.
     assert pickles[1] == pickles[3]
     assert len(set(pickles)) == 3
@@ -313,16 +327,12 @@ def test_reducers_registered_at_any_time(
     assert written(obj) == pickles[0]
 
 
-def test_reducers_are_for_one_class(
-    written: Callable[[Any], bytes], registered: Callable[..., None]
-) -> None:
+def test_reducers_are_for_one_class(written: Pickles, registered: Callable[..., None]) -> None:
     registered(Plain, other_state)
     assert pickle.loads(written([Plain(1), Derived(1)])) == ["other (1,)", Derived(1)]
 
 
-def test_registered_by_a_subclass(
-    written: Callable[[Any], bytes], registered: Callable[..., None]
-) -> None:
+def test_registered_by_a_subclass(written: Pickles, registered: Callable[..., None]) -> None:
     class Pickler(ForkingPickler):
         pass
 
@@ -330,22 +340,28 @@ def test_registered_by_a_subclass(
     assert pickle.loads(written([Plain(1)])) == ["other (1,)"]
 
 
-def test_another_table(written: Callable[[Any], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_table(
+    written: Pickles,
+    reference: Pickles,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in ("_extra_reducers", "_copyreg_dispatch_table"):
         with monkeypatch.context() as patch:
             patch.setattr(ForkingPickler, name, {Plain: other_state})
-            assert written([Plain(1)]) == of_forking_pickler([Plain(1)])
+            assert written([Plain(1)]) == reference([Plain(1)])
             assert pickle.loads(written([Plain(1)])) == ["other (1,)"]
         assert pickle.loads(written([Plain(1)])) == [Plain(1)]
 
 
 def test_a_reducer_that_fails(
-    written: Callable[[Any], bytes], registered: Callable[..., None]
+    written: Pickles,
+    reference: Pickles,
+    registered: Callable[..., None],
 ) -> None:
     registered(Plain, fail)
     with pytest.raises(Error):
         written([Plain(1)])
-    assert written([1]) == of_forking_pickler([1])
+    assert written([1]) == reference([1])
 
 
 # ---- a program's own pickler ----
@@ -409,9 +425,7 @@ def test_a_method_wrapped(replaced: Callable[..., None], monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("hook", ["reducer_override", "persistent_id"])
-def test_hooks_assigned(
-    written: Callable[[Any], bytes], monkeypatch: pytest.MonkeyPatch, hook: str
-) -> None:
+def test_hooks_assigned(written: Pickles, monkeypatch: pytest.MonkeyPatch, hook: str) -> None:
     seen = []
 
     def see(self: Any, obj: Any) -> Any:
@@ -448,7 +462,7 @@ def test_frames(size: int) -> None:
             for obj in ([large], {"large": large, "again": large}, (large, b"y" * size)):
                 sender.send(obj)
                 written = receiver.recv_bytes()
-                assert written == of_forking_pickler(obj)
+                assert written == bytes(ForkingPickler.dumps(obj, 5))
                 assert pickle.loads(written) == obj
 
 

@@ -120,6 +120,6 @@ class SimpleQueue(queues.SimpleQueue[_T]):
     def get(self) -> _T:
         # `Pool` takes the lock to have what is in the queue for itself.
         with self._rlock:
-            pickled = self._reader.recv_bytes()
-        item: _T = _engine.loads(pickled)
+            parts = self._reader._recv_parts()
+        item: _T = _engine.loads(*parts)
         return item
