@@ -56,28 +56,34 @@ def many_round_trips(peer: str, n: int) -> float:
     return seconds
 
 
-def _send(go: Callable[[], None], conn: Any, n: int, obj: Any) -> None:
+def _send(go: Callable[[], None], conn: Any, n: int, obj: Any, warm: int) -> None:
+    for _ in range(warm):
+        conn.send(obj)
     go()
     for _ in range(n):
         conn.send(obj)
 
 
-def _receive(go: Callable[[], None], conn: Any, n: int) -> None:
+def _receive(go: Callable[[], None], conn: Any, n: int, warm: int) -> None:
+    for _ in range(warm):
+        conn.recv()
     go()
     for _ in range(n):
         conn.recv()
 
 
-def _receive_arrays(go: Callable[[], None], conn: Any, n: int) -> None:
+def _receive_arrays(go: Callable[[], None], conn: Any, n: int, warm: int) -> None:
+    for _ in range(warm):
+        conn.recv()
     go()
     for _ in range(n):
         check(conn.recv())
 
 
-def one_way(peer: str, obj: Any, receive: Callable[..., None], n: int) -> float:
+def one_way(peer: str, obj: Any, receive: Callable[..., None], warm: int, n: int) -> float:
     ctx = context(peer)
     reader, writer = ctx.Pipe(duplex=False)
-    jobs = [Job(_send, (writer, n, obj)), Job(receive, (reader, n))]
+    jobs = [Job(_send, (writer, n, obj, warm)), Job(receive, (reader, n, warm))]
     seconds = crew.run(ctx, jobs).seconds
     reader.close()
     writer.close()
@@ -85,7 +91,8 @@ def one_way(peer: str, obj: Any, receive: Callable[..., None], n: int) -> float:
 
 
 def arrays(peer: str, n: int) -> float:
-    return one_way(peer, array(), _receive_arrays, n)
+    # Memory that is touched for the first time is several times slower, for all.
+    return one_way(peer, array(), _receive_arrays, 3, n)
 
 
 def _libraries(measure: Callable[..., float], *args: Any) -> dict[str, Measure]:
@@ -119,7 +126,7 @@ def works() -> Iterator[Work]:
         ("pipe-ints", "Pipe, one way, small ints", 1000),
         ("pipe-64k", "Pipe, one way, bytes of 64 KiB", bytes(65536)),
     ):
-        sides = _libraries(one_way, obj, _receive)
+        sides = _libraries(one_way, obj, _receive, 0)
         sides[PICKLE] = partial(limits.pickling, obj)
         yield Work(name, title, RATE, sides, Target(ratio=5))
     sides = _libraries(arrays)
