@@ -287,7 +287,7 @@ func TestLostExtents(t *testing.T) {
 	e.item.Store(q.puts.Load())
 	e.owner.Store(dead)
 	owned(1, "killed as it put its item")
-	e, ref := take()
+	_, ref := take()
 	if err := x.enqueue([]Ref{ref}, q.puts.Load()); err != nil {
 		t.Fatal(err)
 	}
