@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -19,6 +20,10 @@ const limitedVariable = "GOPROCESSING_TEST_LIMITED"
 func limited() bool { return os.Getenv(limitedVariable) != "" }
 
 func TestMain(m *testing.M) {
+	if what := os.Getenv(childVariable); what != "" {
+		fmt.Fprintln(os.Stderr, what+":", runChild(what))
+		os.Exit(1)
+	}
 	if limited() {
 		signal.Ignore(unix.SIGXFSZ)
 		r := unix.Rlimit{Cur: fileLimit, Max: fileLimit}
