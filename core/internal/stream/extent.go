@@ -214,7 +214,7 @@ func (x Extents) take(class uint32, grow bool, l *futex.Limit) (uint32, *extent,
 		return 0, nil, err
 	}
 	defer x.p.lock.Unlock()
-	c, e, err := x.pop(&x.p.warm[class])
+	c, e, err := x.pop(&x.p.warm, class)
 	if err == nil && e == nil && !grow {
 		return 0, nil, nil
 	}
@@ -238,11 +238,11 @@ func (x Extents) grow(class uint32) (c uint32, e *extent, err error) {
 			return 0, nil, err
 		}
 		x.p.look = 2 * x.p.live
-		if c, e, err = x.pop(&x.p.warm[class]); e != nil || err != nil {
+		if c, e, err = x.pop(&x.p.warm, class); e != nil || err != nil {
 			return c, e, err
 		}
 	}
-	if c, e, err = x.pop(&x.p.cold[class]); e != nil || err != nil {
+	if c, e, err = x.pop(&x.p.cold, class); e != nil || err != nil {
 		return c, e, err
 	}
 	return x.extend(class)
@@ -263,9 +263,10 @@ func (x Extents) enter(l *futex.Limit) error {
 	return nil
 }
 
-// pop takes an extent from a stack; nil if there is none.
-func (x Extents) pop(top *uint32) (uint32, *extent, error) {
-	c := *top
+// pop takes an extent from a stack; nil if there is none. Whatever the stacks of a
+// corrupt segment say, what it returns is a free extent of that class.
+func (x Extents) pop(tops *[numClasses]uint32, class uint32) (uint32, *extent, error) {
+	c := tops[class]
 	if c == 0 {
 		return 0, nil, nil
 	}
@@ -273,14 +274,18 @@ func (x Extents) pop(top *uint32) (uint32, *extent, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	*top = e.free
-	x.p.kept -= e.ready.Load()
+	ready := e.ready.Load()
+	if e.owner.Load() != 0 || e.class.Load() != class || ready > 0 != (tops == &x.p.warm) {
+		return 0, nil, shm.ErrBounds
+	}
+	tops[class] = e.free
+	x.p.kept -= ready
 	return c, e, nil
 }
 
 // push puts an extent that has no owner on a stack.
 func (x Extents) push(c uint32, e *extent) {
-	class := e.class.Load()
+	class := min(e.class.Load(), numClasses-1)
 	top := &x.p.cold[class]
 	if ready := e.ready.Load(); ready > 0 {
 		top = &x.p.warm[class]
@@ -365,7 +370,7 @@ func (x Extents) release(c uint32, e *extent, n uint64) (uint32, *extent) {
 	}
 	for class := uint32(numClasses - 1); class >= minClass; class-- {
 		if x.p.warm[class] != 0 {
-			if c, e, err := x.pop(&x.p.warm[class]); err == nil {
+			if c, e, err := x.pop(&x.p.warm, class); err == nil {
 				e.item.Store(none)
 				e.owner.Store(futex.Self)
 				x.p.live++

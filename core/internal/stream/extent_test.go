@@ -344,7 +344,7 @@ func TestStacksAreBuiltAnew(t *testing.T) {
 	if _, err := x.p.lock.Lock(now); err != nil {
 		t.Fatal(err)
 	}
-	c, e, err := x.pop(&x.p.warm[minClass])
+	c, e, err := x.pop(&x.p.warm, minClass)
 	if err != nil || e == nil {
 		t.Fatal(c, e, err)
 	}
@@ -408,5 +408,52 @@ func TestPlace(t *testing.T) {
 	}
 	if c, ok := place(maxChunks-4, minClass+1); ok {
 		t.Errorf("beyond the end at %d", c)
+	}
+}
+
+// Whatever the stacks of a corrupt segment say, nobody is caught in them.
+func TestCorruptStacks(t *testing.T) {
+	const size = 4 * chunkSize << 4
+	for name, corrupt := range map[string]func(x Extents, c uint32, e *extent){
+		"class beyond the last": func(x Extents, c uint32, e *extent) { e.class.Store(77) },
+		"class of another":      func(x Extents, c uint32, e *extent) { e.class.Store(minClass) },
+		"cycle": func(x Extents, c uint32, e *extent) {
+			e.free = c
+			x.p.cold[classOf(size)] = c
+		},
+		"top beyond the end": func(x Extents, c uint32, e *extent) { x.p.warm[classOf(size)] = 1 << 31 },
+		"top of a stream":    func(x Extents, c uint32, e *extent) { x.p.warm[classOf(size)] = 17 },
+		"in use":             func(x Extents, c uint32, e *extent) { e.owner.Store(queued) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, s := newStream(t, 0)
+			x := ExtentsOf(s)
+			var refs [2]Ref
+			for i := range refs {
+				var err error
+				if refs[i], err = x.Take(size, now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			other, err := x.Take(1, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.Release(refs[0])
+			e, err := x.find(refs[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			corrupt(x, uint32(refs[0].Offset/chunkSize), e)
+			x.p.kept = 1 << 62
+			x.Release(other)
+			for range 3 {
+				if _, err := x.Take(size, now); err != nil && !errors.Is(err, shm.ErrBounds) {
+					t.Error(err)
+				}
+			}
+			x.recoverLost()
+			x.Release(refs[1])
+		})
 	}
 }
