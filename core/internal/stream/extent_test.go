@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os/exec"
 	"sync/atomic"
@@ -378,6 +379,28 @@ func TestCorruptReferences(t *testing.T) {
 			t.Errorf("%+v: %d bytes, %v", bad, len(b), err)
 		}
 	}
+	receive(t, q, s)
+}
+
+// However long the buffer is that a reader offers next, it would be too short.
+func TestCorruptRecordOfAnExtent(t *testing.T) {
+	q, s := newStream(t, 0)
+	if err := q.Put(s, nil, record(make([]byte, largeItem)), now); err != nil {
+		t.Fatal(err)
+	}
+	v := view{q, s}
+	header, err := v.chunk(q.base, 0, recordHeader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := binary.NativeEndian.Uint64(header)
+	binary.NativeEndian.PutUint64(header, good+8)
+	for _, n := range []int{0, 24, largeItem} {
+		if _, err := q.TryGet(s, make([]byte, n), now); !errors.Is(err, shm.ErrBounds) {
+			t.Errorf("getting into %d bytes: %v", n, err)
+		}
+	}
+	binary.NativeEndian.PutUint64(header, good)
 	receive(t, q, s)
 }
 

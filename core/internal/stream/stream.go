@@ -548,7 +548,7 @@ func (v *view) takeExtents(p *position, n uint64, whole bool, buf, ref []byte) (
 	if err != nil {
 		return r, 0, err
 	}
-	if whole && count != 1 {
+	if whole && (count != 1 || rest != refSize) {
 		return r, 0, shm.ErrBounds
 	}
 	to := buf
