@@ -338,18 +338,20 @@ func (x Extents) Release(r Ref) {
 	if err != nil || e.owner.Load() != futex.Self {
 		return
 	}
-	n := e.ready.Load()
-	for c := uint32(r.Offset / chunkSize); e != nil; {
-		if c, e = x.release(c, e, n); e != nil {
-			n := e.ready.Load()
-			e.ready.Store(0)
-			x.s.Discard(uint64(c)*chunkSize, n)
-		}
+	x.trim(x.release(uint32(r.Offset/chunkSize), e, e.ready.Load()))
+}
+
+// trim gives back the memory of e, which excess returned, and of others.
+func (x Extents) trim(c uint32, e *extent) {
+	for e != nil {
+		n := e.ready.Load()
+		e.ready.Store(0)
+		x.s.Discard(uint64(c)*chunkSize, n)
+		c, e = x.release(c, e, 0)
 	}
 }
 
-// release makes e free, and takes one whose memory is to be given back, if any is.
-// n is how much an item took.
+// release makes e free, and returns excess. n is how much an item took, 0 if none did.
 func (x Extents) release(c uint32, e *extent, n uint64) (uint32, *extent) {
 	l := futex.Briefly()
 	if x.enter(&l) != nil {
@@ -364,7 +366,14 @@ func (x Extents) release(c uint32, e *extent, n uint64) (uint32, *extent) {
 	x.p.live--
 	x.p.releases.Add(1)
 	x.p.released.Wake(1)
-	x.p.recent = max(n, x.p.recent-x.p.recent/64)
+	if n > 0 {
+		x.p.recent = max(n, x.p.recent-x.p.recent/64)
+	}
+	return x.excess()
+}
+
+// excess takes an extent whose memory is to be given back, if any is.
+func (x Extents) excess() (uint32, *extent) {
 	if x.p.kept <= max(2*x.p.recent, minKept) {
 		return 0, nil
 	}
@@ -384,10 +393,13 @@ func (x Extents) release(c uint32, e *extent, n uint64) (uint32, *extent) {
 // recoverLost makes the extents of items that were dropped free.
 func (x Extents) recoverLost() {
 	l := futex.Briefly()
-	if x.enter(&l) == nil {
-		_ = x.recover() // what is corrupt stays lost
-		x.p.lock.Unlock()
+	if x.enter(&l) != nil {
+		return
 	}
+	_ = x.recover() // what is corrupt stays lost
+	c, e := x.excess()
+	x.p.lock.Unlock()
+	x.trim(c, e)
 }
 
 // recover builds the stacks anew, with the extents that are lost. The caller holds

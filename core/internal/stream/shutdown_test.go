@@ -145,6 +145,24 @@ func TestShutdownDiscards(t *testing.T) {
 	}
 }
 
+func TestShutdownDiscardsExtents(t *testing.T) {
+	q, s := newStream(t, 0)
+	const items, size = 20, 5 << 20
+	for range items {
+		if err := q.Put(s, nil, record(make([]byte, size)), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive(t, q, s)
+	shutdown(t, q, s, true)
+	if owned := checkExtents(t, s); owned != 0 {
+		t.Errorf("%d extents have owners", owned)
+	}
+	if m := memory(t, s); m > minKept+1<<20 {
+		t.Errorf("a drained stream keeps %d bytes", m)
+	}
+}
+
 func TestShutdownWakes(t *testing.T) {
 	for _, immediate := range []bool{false, true} {
 		t.Run(fmt.Sprint("immediate=", immediate), func(t *testing.T) {
