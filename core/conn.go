@@ -203,8 +203,12 @@ func (c *Conn) sendLarge(msg Item, l *Limit) error {
 	var room stream.RefsRoom
 	// Nothing is copied before there is room.
 	if c.out().Full() {
-		if _, err := c.awaitRoom(l); err != nil {
+		slept, err := c.awaitRoom(l)
+		if err != nil {
 			return err
+		}
+		if slept {
+			defer c.out().WakeNextPut()
 		}
 	}
 	var err error

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
@@ -478,5 +479,32 @@ func TestCorruptStacks(t *testing.T) {
 			x.recoverLost()
 			x.Release(refs[1])
 		})
+	}
+}
+
+// A wake-up is for one of those who wait for room. If there is room for more when a
+// large item has been put, it is passed on.
+func TestPutOfALargeItemWakesTheNext(t *testing.T) {
+	q, s := newStream(t, 2)
+	small := Batch{}.Append(nil).Append(nil)
+	if _, _, err := q.PutMany(s, nil, small, now); err != nil {
+		t.Fatal(err)
+	}
+	waiting := (*atomic.Uint32)(unsafe.Pointer(&q.nonFull))
+	put := make(chan error)
+	go func() {
+		put <- q.Put(s, nil, record(make([]byte, largeItem)), &futex.Limit{How: futex.Sleep, Deadline: futex.Forever})
+	}()
+	for waiting.Load()&1 == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if n, _, err := q.GetMany(s, make([]byte, 16), 2, now); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	if err := <-put; err != nil {
+		t.Fatal(err)
+	}
+	if waiting.Load()&1 != 0 {
+		t.Error("others who wait are not woken")
 	}
 }

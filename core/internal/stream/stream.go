@@ -310,8 +310,12 @@ func (t *Stream) putLarge(s *shm.Segment, b Bell, r Record, l *futex.Limit) erro
 	var room RefsRoom
 	// Nothing is copied before there is room.
 	if t.Full() {
-		if _, err := t.AwaitRoom(s, l); err != nil {
+		slept, err := t.AwaitRoom(s, l)
+		if err != nil {
 			return full(err)
+		}
+		if slept {
+			defer t.WakeNextPut()
 		}
 	}
 	var err error
