@@ -133,3 +133,29 @@ func TestBatchAfterShutdown(t *testing.T) {
 		t.Error(n, err)
 	}
 }
+
+// As TestMemoryOfDeadProducer, however many items are taken at a time.
+func TestMemoryOfDeadProducerOfBatches(t *testing.T) {
+	q, s := newStream(t, 0)
+	put(t, q, s, nil)
+	var b Batch
+	for range 16 {
+		b = b.Append(pattern(1, 100_000))
+	}
+	const batches = 10
+	for range batches {
+		if _, _, err := q.PutMany(s, nil, b, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get(t, q, s)
+	leaveLocked(t, &q.putLock)
+	for range batches {
+		if n, _, err := q.GetMany(s, make([]byte, len(b)), 16, now); n != 16 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if m := memory(t, s); m > (warmChunks+3)*chunkSize {
+		t.Errorf("a drained stream keeps %d bytes", m)
+	}
+}

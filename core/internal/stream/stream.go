@@ -114,9 +114,9 @@ func (t *Stream) lockPut(l *futex.Limit) error {
 }
 
 // inheritPut takes putLock from a dead producer. Whether it is dead takes long to find
-// out, so consumers do now and then.
-func (t *Stream) inheritPut() bool {
-	if t.gets.Load()%16 != 0 {
+// out, so consumers do now and then; n is how many items this one just took.
+func (t *Stream) inheritPut(n uint64) bool {
+	if t.gets.Load()%16 >= n {
 		return false
 	}
 	owner := t.putLock.Owner()
@@ -468,7 +468,7 @@ func (t *Stream) endGet(s *shm.Segment, n uint64, passed bool) {
 	if n > 0 {
 		t.nonFull.Wake(int(n))
 	}
-	if passed && (t.putLock.TryLock() || t.inheritPut()) {
+	if passed && (t.putLock.TryLock() || t.inheritPut(n)) {
 		// Chunks were drained: see to it that their memory is given back,
 		// also when there is no producer any more. The item is taken, so what
 		// fails here is left for the next put to meet.
