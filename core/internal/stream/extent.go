@@ -160,21 +160,21 @@ func (x Extents) Take(n uint64, l *futex.Limit) (Ref, error) {
 	if n > chunkSize<<(numClasses-1) {
 		return Ref{}, unix.EFBIG
 	}
+	need := (max(n, 1) + pageSize - 1) &^ (pageSize - 1)
 	before := x.p.releases.Load()
 	waits := (l.Spins() || l.Sleeps()) && before != atomic.LoadUint32(&x.s.Spin[4])
-	c, e, err := x.take(classOf(n), !waits, l)
+	c, e, err := x.take(need, !waits, l)
 	if err == nil && e == nil {
 		if !l.Sleeps() {
 			return Ref{}, unix.EAGAIN
 		}
 		x.awaitRelease(before, n, l)
-		c, e, err = x.take(classOf(n), true, l)
+		c, e, err = x.take(need, true, l)
 	}
 	if err != nil {
 		return Ref{}, err
 	}
 	r := Ref{uint64(c) * chunkSize, n}
-	need := (max(n, 1) + pageSize - 1) &^ (pageSize - 1)
 	if ready := e.ready.Load(); ready < need {
 		if err := x.s.Allocate(r.Offset+ready, need-ready); err != nil {
 			x.Release(r)
@@ -208,18 +208,19 @@ func classOf(n uint64) uint32 {
 	return max(uint32(bits.Len64(max(chunks, 1)-1)), minClass)
 }
 
-// take takes an extent, or returns nil if it would need fresh memory, unless grow.
-func (x Extents) take(class uint32, grow bool, l *futex.Limit) (uint32, *extent, error) {
+// take takes an extent for so many bytes, or returns nil if it would need fresh memory, unless grow.
+func (x Extents) take(need uint64, grow bool, l *futex.Limit) (uint32, *extent, error) {
 	if err := x.enter(l); err != nil {
 		return 0, nil, err
 	}
 	defer x.p.lock.Unlock()
+	class := classOf(need)
 	c, e, err := x.pop(&x.p.warm, class)
 	if err == nil && e == nil && !grow {
 		return 0, nil, nil
 	}
 	if err == nil && e == nil {
-		c, e, err = x.grow(class)
+		c, e, err = x.grow(class, need)
 	}
 	if err != nil {
 		return 0, nil, err
@@ -232,7 +233,7 @@ func (x Extents) take(class uint32, grow bool, l *futex.Limit) (uint32, *extent,
 }
 
 // grow takes an extent that is lost, or has no memory, or is new.
-func (x Extents) grow(class uint32) (c uint32, e *extent, err error) {
+func (x Extents) grow(class uint32, need uint64) (c uint32, e *extent, err error) {
 	if x.p.live >= max(x.p.look, firstLooking) {
 		if err := x.recover(); err != nil {
 			return 0, nil, err
@@ -245,7 +246,7 @@ func (x Extents) grow(class uint32) (c uint32, e *extent, err error) {
 	if c, e, err = x.pop(&x.p.cold, class); e != nil || err != nil {
 		return c, e, err
 	}
-	return x.extend(class)
+	return x.extend(class, need)
 }
 
 // enter takes the lock.
@@ -295,8 +296,9 @@ func (x Extents) push(c uint32, e *extent) {
 	*top = c
 }
 
-// extend makes a new extent. Killed before it has a class, it is a gap.
-func (x Extents) extend(class uint32) (uint32, *extent, error) {
+// extend makes a new extent, for so many bytes. Killed before it has a class, it is a
+// gap.
+func (x Extents) extend(class uint32, need uint64) (uint32, *extent, error) {
 	fresh := x.p.fresh.Load()
 	c, ok := place(fresh, class)
 	if !ok {
@@ -308,6 +310,11 @@ func (x Extents) extend(class uint32) (uint32, *extent, error) {
 		if err := x.s.Allocate(uint64(start)*chunkSize, uint64(start)*linkSize); err != nil {
 			return 0, nil, err
 		}
+	}
+	// A file that must not become so long (RLIMIT_FSIZE) tells now, while the place
+	// is still there for a smaller one.
+	if err := x.s.Allocate(uint64(c)*chunkSize+need-pageSize, pageSize); err != nil {
+		return 0, nil, err
 	}
 	e, err := x.at(c)
 	if err != nil {

@@ -214,14 +214,24 @@ func TestNoMemoryForAnExtent(t *testing.T) {
 		return
 	}
 	q, s := newStream(t, 0)
-	item := record(make([]byte, fileLimit))
+	item := record(make([]byte, fileLimit/3))
 	if err := q.Put(s, nil, item, now); !isErrno(err, unix.EFBIG) {
-		t.Errorf("an item beyond the limit: %v", err)
+		t.Errorf("an extent beyond the limit: %v", err)
 	}
 	if owned := checkExtents(t, s); owned != 0 {
 		t.Errorf("%d extents are owned", owned)
 	}
 	put(t, q, s, []byte("small"))
+	get(t, q, s)
+	// Nor does it take the room from others.
+	for range 3 {
+		if err := q.Put(s, nil, record(make([]byte, largeItem)), now); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 3 {
+		get(t, q, s)
+	}
 }
 
 func TestPutThatFailsReleasesItsExtents(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 )
 
 // fileLimit is the RLIMIT_FSIZE, in bytes, of a limited process: like a full
-// disk, but reached alone.
-const fileLimit = 8 << 20
+// disk, but reached alone, and within a window of the segment.
+const fileLimit = 12 << 20
 
 const limitedVariable = "GOPROCESSING_TEST_LIMITED"
 
