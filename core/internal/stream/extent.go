@@ -208,7 +208,8 @@ func classOf(n uint64) uint32 {
 	return max(uint32(bits.Len64(max(chunks, 1)-1)), minClass)
 }
 
-// take takes an extent for so many bytes, or returns nil if it would need fresh memory, unless grow.
+// take takes an extent for so many bytes, or returns nil if that would need fresh
+// memory, unless grow.
 func (x Extents) take(need uint64, grow bool, l *futex.Limit) (uint32, *extent, error) {
 	if err := x.enter(l); err != nil {
 		return 0, nil, err
