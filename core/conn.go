@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -171,14 +172,20 @@ func (c *Conn) Send(ctx context.Context, msg []byte) error { return c.SendWithin
 // Recv receives a message, waiting for one. Errors: io.EOF, when none is left and
 // the other end is gone; the cause of ctx's end.
 func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
-	var buf []byte
+	var small [smallItem]byte
+	n, err := c.RecvWithin(small[:], within(ctx))
+	if err == nil {
+		return bytes.Clone(small[:n]), nil
+	}
 	for {
-		n, err := c.RecvWithin(buf, within(ctx))
 		long, ok := err.(TooLong)
 		if !ok {
-			return buf[:n], err
+			return nil, err
 		}
-		buf = make([]byte, long)
+		buf := make([]byte, long)
+		if n, err = c.RecvWithin(buf, within(ctx)); err == nil {
+			return buf[:n], nil
+		}
 	}
 }
 

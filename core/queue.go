@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -179,16 +180,25 @@ func (q *Queue) GetMany(ctx context.Context, limit int) ([][]byte, error) {
 const manyBytes = 64 << 10
 
 func (q *Queue) get(l *Limit) ([]byte, error) {
-	var buf []byte
+	var small [smallItem]byte
+	n, err := q.GetWithin(small[:], l)
+	if err == nil {
+		return bytes.Clone(small[:n]), nil
+	}
 	for {
-		n, err := q.GetWithin(buf, l)
 		long, ok := err.(TooLong)
 		if !ok {
-			return buf[:n], err
+			return nil, err
 		}
-		buf = make([]byte, long)
+		buf := make([]byte, long)
+		if n, err = q.GetWithin(buf, l); err == nil {
+			return buf[:n], nil
+		}
 	}
 }
+
+// smallItem is how long an item may be that is found without asking for its length.
+const smallItem = 512
 
 // PutWithin is Put within the limit l, for language bindings.
 func (q *Queue) PutWithin(item []byte, l *Limit) error {
