@@ -434,8 +434,11 @@ func (x Extents) recover() error {
 			continue
 		}
 		owner := e.owner.Load()
-		if owner != 0 && x.lost(e, owner, &known) && e.owner.CompareAndSwap(owner, 0) {
-			owner = 0
+		if owner != 0 && x.lost(e, owner, &known) {
+			x.forget(c, e, class)
+			if e.owner.CompareAndSwap(owner, 0) {
+				owner = 0
+			}
 		}
 		if owner == 0 {
 			x.push(c, e)
@@ -445,6 +448,14 @@ func (x Extents) recover() error {
 		c += 1 << class
 	}
 	return nil
+}
+
+// forget gives back the memory of a lost extent that its owner, killed as it allocated
+// or discarded it, had not noted.
+func (x Extents) forget(c uint32, e *extent, class uint32) {
+	if ready, size := e.ready.Load(), uint64(chunkSize)<<class; ready < size {
+		x.s.Discard(uint64(c)*chunkSize+ready, size-ready)
+	}
 }
 
 // judgement remembers whether a process is dead, since many extents have the same

@@ -338,6 +338,30 @@ func TestLostExtents(t *testing.T) {
 	owned(0, "killed while it used the item")
 }
 
+// A process that is killed while it allocates or discards memory leaves some that
+// ready does not tell of.
+func TestMemoryOfLostExtents(t *testing.T) {
+	_, s := newStream(t, 0)
+	x := ExtentsOf(s)
+	for range 3 {
+		ref, err := x.Take(10<<20, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := x.find(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.ready.Store(1 << 20)
+		e.owner.Store(deadProcess(t))
+	}
+	x.recoverLost()
+	if m := memory(t, s); m > 4<<20 {
+		t.Errorf("free extents take %d bytes of memory", m)
+	}
+	checkExtents(t, s)
+}
+
 func TestStacksAreBuiltAnew(t *testing.T) {
 	q, s := newStream(t, 0)
 	x := ExtentsOf(s)
