@@ -57,16 +57,17 @@ const (
 //     number another item bears, or of one that was dropped (see Shutdown).
 //
 // As long as the number of an item is that of one that may still be got, nothing is
-// concluded, and sooner or later it is not. Whoever finds no free extent, once their
-// number has doubled, or takes over lock from a process that was killed inside,
-// looks for the lost ones, and builds the stacks anew (see recover). An extent is
+// concluded, and sooner or later it is not. Whoever finds no free extent, once twice
+// as much has owners as at the least since the last time, or takes over lock from a
+// process that was killed inside, looks for the lost ones, and builds the stacks anew
+// (see recover): what is lost stays in proportion to what is in use. An extent is
 // declared free by a compare-and-swap of its owner, in case somebody comes to own
 // it in between.
 type Pool struct {
 	lock   futex.Mutex
 	fresh  atomic.Uint32 // the first chunk beyond all extents
-	live   uint32        // extents on no stack
-	look   uint32        // how many of them until the lost ones are looked for
+	live   uint32        // chunks of extents on no stack
+	low    uint32        // the fewest of them since lost ones were looked for
 	_      uint32
 	kept   uint64             // bytes of memory of free extents
 	recent uint64             // bytes that an item takes, of late
@@ -88,8 +89,8 @@ const (
 	poolOffset = shm.HeaderSize + maxStreams*Size
 	poolSize   = linkOffset - poolOffset
 
-	firstLooking = 16
-	minKept      = 16 << 20
+	minLooking = 8 << 20 / chunkSize
+	minKept    = 16 << 20
 )
 
 var (
@@ -228,18 +229,17 @@ func (x Extents) take(need uint64, grow bool, l *futex.Limit) (uint32, *extent, 
 	}
 	e.item.Store(none)
 	e.owner.Store(futex.Self)
-	x.p.live++
+	x.p.live += 1 << class
 	atomic.StoreUint32(&x.s.Spin[4], x.p.releases.Load())
 	return c, e, nil
 }
 
 // grow takes an extent that is lost, or has no memory, or is new.
 func (x Extents) grow(class uint32, need uint64) (c uint32, e *extent, err error) {
-	if x.p.live >= max(x.p.look, firstLooking) {
+	if x.p.live/2 >= max(x.p.low, minLooking) {
 		if err := x.recover(); err != nil {
 			return 0, nil, err
 		}
-		x.p.look = 2 * x.p.live
 		if c, e, err = x.pop(&x.p.warm, class); e != nil || err != nil {
 			return c, e, err
 		}
@@ -285,9 +285,9 @@ func (x Extents) pop(tops *[numClasses]uint32, class uint32) (uint32, *extent, e
 	return c, e, nil
 }
 
-// push puts an extent that has no owner on a stack.
-func (x Extents) push(c uint32, e *extent) {
-	class := min(e.class.Load(), numClasses-1)
+// push puts an extent that has no owner on a stack, and returns its class.
+func (x Extents) push(c uint32, e *extent) (class uint32) {
+	class = min(e.class.Load(), numClasses-1)
 	top := &x.p.cold[class]
 	if ready := e.ready.Load(); ready > 0 {
 		top = &x.p.warm[class]
@@ -295,6 +295,7 @@ func (x Extents) push(c uint32, e *extent) {
 	}
 	e.free = *top
 	*top = c
+	return class
 }
 
 // extend makes a new extent, for so many bytes. Killed before it has a class, it is a
@@ -370,8 +371,8 @@ func (x Extents) release(c uint32, e *extent, n uint64) (uint32, *extent) {
 	}
 	defer x.p.lock.Unlock()
 	e.owner.Store(0)
-	x.push(c, e)
-	x.p.live--
+	x.p.live -= 1 << x.push(c, e)
+	x.p.low = min(x.p.low, x.p.live)
 	x.p.releases.Add(1)
 	x.p.released.Wake(1)
 	if n > 0 {
@@ -390,7 +391,7 @@ func (x Extents) excess() (uint32, *extent) {
 			if c, e, err := x.pop(&x.p.warm, class); err == nil {
 				e.item.Store(none)
 				e.owner.Store(futex.Self)
-				x.p.live++
+				x.p.live += 1 << class
 				return c, e
 			}
 		}
@@ -443,10 +444,11 @@ func (x Extents) recover() error {
 		if owner == 0 {
 			x.push(c, e)
 		} else {
-			p.live++
+			p.live += 1 << class
 		}
 		c += 1 << class
 	}
+	p.low = p.live
 	return nil
 }
 

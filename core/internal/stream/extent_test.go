@@ -21,6 +21,7 @@ import (
 func checkExtents(t testing.TB, s *shm.Segment) (owned int) {
 	t.Helper()
 	x := ExtentsOf(s)
+	live := uint32(0)
 	free := map[uint32]bool{}
 	kept := uint64(0)
 	for class := uint32(0); class < numClasses; class++ {
@@ -62,13 +63,14 @@ func checkExtents(t testing.TB, s *shm.Segment) (owned int) {
 		end = c + 1<<class
 		if !free[c] {
 			owned++
+			live += 1 << class
 			if e.owner.Load() == 0 {
 				t.Errorf("extent %d is lost", c)
 			}
 		}
 	}
-	if uint32(owned) != x.p.live {
-		t.Errorf("%d extents have owners, counted %d", owned, x.p.live)
+	if live != x.p.live {
+		t.Errorf("%d chunks have owners, counted %d", live, x.p.live)
 	}
 	return owned
 }
@@ -358,6 +360,41 @@ func TestMemoryOfLostExtents(t *testing.T) {
 	x.recoverLost()
 	if m := memory(t, s); m > 4<<20 {
 		t.Errorf("free extents take %d bytes of memory", m)
+	}
+	checkExtents(t, s)
+}
+
+// Lost extents are looked for before they take much more memory than the others,
+// also after many were in use at once.
+func TestLostExtentsAreLookedFor(t *testing.T) {
+	_, s := newStream(t, 0)
+	x := ExtentsOf(s)
+	for range 2 {
+		for range 30 {
+			ref, err := x.Take(10<<20, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := x.find(ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.owner.Store(deadProcess(t))
+			if m := memory(t, s); m > 50<<20 {
+				t.Fatalf("%d bytes of memory for nothing", m)
+			}
+		}
+		var refs []Ref
+		for range 200 {
+			ref, err := x.Take(1, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refs = append(refs, ref)
+		}
+		for _, ref := range refs {
+			x.Release(ref)
+		}
 	}
 	checkExtents(t, s)
 }
