@@ -174,26 +174,27 @@ encode_str(codec_item *item, PyObject *obj)
     return result;
 }
 
-/* Makes the buffers of a list part of the item. */
+/* Makes the buffers of a list part of the item. Views keep them also if their owners
+ * release the PickleBuffers meanwhile. */
 static int
 add_buffers(codec_item *item, PyObject *buffers)
 {
     Py_ssize_t n = PyList_GET_SIZE(buffers);
+    item->views = PyMem_New(Py_buffer, n);
     item->parts = PyMem_New(gop_part, n);
-    if (item->parts == NULL) {
+    if (item->views == NULL || item->parts == NULL) {
         PyErr_NoMemory();
         return -1;
     }
+    item->item.buffers = item->parts;
     for (Py_ssize_t i = 0; i < n; i++) {
-        const Py_buffer *view = PyPickleBuffer_GetBuffer(PyList_GET_ITEM(buffers, i));
-        if (view == NULL) {
-            return -1; /* its owner has released it meanwhile */
+        Py_buffer *view = &item->views[i];
+        if (PyObject_GetBuffer(PyList_GET_ITEM(buffers, i), view, PyBUF_FULL_RO) < 0) {
+            return -1;
         }
         item->parts[i] = (gop_part){.data = view->buf, .len = (uint64_t)view->len};
+        item->item.nbuffers++;
     }
-    item->item.buffers = item->parts;
-    item->item.nbuffers = (uint64_t)n;
-    item->buffers = Py_NewRef(buffers);
     return 0;
 }
 
@@ -237,7 +238,8 @@ static int
 encode(PyObject *obj, codec_item *item, bool in_band)
 {
     item->item = (gop_item){0};
-    item->source = item->buffers = item->view.obj = NULL;
+    item->source = item->view.obj = NULL;
+    item->views = NULL;
     item->parts = NULL;
     PyTypeObject *type = Py_TYPE(obj);
     if (type == &PyLong_Type) {
@@ -281,9 +283,11 @@ void
 codec_release(codec_item *item)
 {
     Py_CLEAR(item->source);
-    Py_CLEAR(item->buffers);
+    for (uint64_t i = 0; i < item->item.nbuffers; i++) {
+        PyBuffer_Release(&item->views[i]);
+    }
+    PyMem_Free(item->views);
     PyMem_Free(item->parts);
-    item->parts = NULL;
     if (item->view.obj != NULL) {
         PyBuffer_Release(&item->view);
     }

@@ -16,11 +16,11 @@
 /* A pickle made by codec_encode, valid until codec_release, and not to be moved. */
 typedef struct codec_item {
     gop_item item;
-    char bytes[512];   /* short pickles, and what is around a payload in the second part */
-    PyObject *source;  /* what has the payload, or the pickle; or NULL */
-    Py_buffer view;    /* of the pickle; view.obj may be NULL */
-    PyObject *buffers; /* list of PickleBuffers; or NULL */
-    gop_part *parts;   /* of the buffers */
+    char bytes[512];  /* short pickles, and what is around a payload in the second part */
+    PyObject *source; /* what has the payload, or the pickle; or NULL */
+    Py_buffer view;   /* of the pickle; view.obj may be NULL */
+    Py_buffer *views; /* of the buffers, of which there are item.nbuffers */
+    gop_part *parts;  /* the same for the engine */
 } codec_item;
 
 /* Pickles obj. 0, or -1 with the pickler's exception set and nothing to release. */

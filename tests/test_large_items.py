@@ -283,6 +283,35 @@ def test_buffers_with_a_large_pickle(ours: Any) -> None:
     sender.join()
 
 
+class Released:
+    """Its buffer is released by another thread as soon as it was pickled."""
+
+    def __init__(self) -> None:
+        self.data = bytearray(pattern(MIB))
+        self.buffer: pickle.PickleBuffer | None = None
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        self.buffer = pickle.PickleBuffer(self.data)
+        return bytes, (self.buffer,)
+
+
+def test_a_buffer_is_released_while_put_waits() -> None:
+    q = goprocessing.Queue(1)
+    q.put("first")
+    item = Released()
+    waiting = threading.Thread(target=q.put, args=(item,))
+    waiting.start()
+    until_blocked(os.getpid(), waiting.native_id)
+    assert item.buffer is not None
+    item.buffer.release()
+    with pytest.raises(BufferError):
+        item.data.clear()
+    assert q.get() == "first"
+    assert q.get() == pattern(MIB)
+    waiting.join()
+    item.data.clear()
+
+
 # ---- those who want bytes ----
 
 
