@@ -423,7 +423,7 @@ codec_decode_view(PyObject *view)
     const char *data = buffer->buf;
     size_t len = (size_t)buffer->len;
     size_t offset;
-    Py_ssize_t size = sized_payload(data, len, op_bytes, &offset);
+    Py_ssize_t size = len ? sized_payload(data, len, op_bytes, &offset) : -1;
     if (size >= 0) {
         PyObject *bytes = codec_new_bytes(size);
         if (bytes != NULL) {
