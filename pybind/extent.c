@@ -166,10 +166,20 @@ restore(extent_object *x)
                 x->origin.segment->fd, (off_t)x->ref.offset) != MAP_FAILED;
 }
 
+/* The origin may refer to what was received from it. */
+static int
+extent_traverse(extent_object *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->origin.object);
+    return 0;
+}
+
 static void
 extent_dealloc(extent_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
     if (self->memory == ALONE) {
         munmap(self->data, pages(self));
     }
@@ -247,6 +257,7 @@ PyDoc_STRVAR(extent_doc, "Shared memory that holds a received buffer.");
 static PyType_Slot extent_slots[] = {
     {Py_tp_doc, (void *)extent_doc},
     {Py_tp_dealloc, extent_dealloc},
+    {Py_tp_traverse, extent_traverse},
     {Py_bf_getbuffer, extent_getbuffer},
     {0, NULL},
 };
@@ -254,7 +265,7 @@ static PyType_Slot extent_slots[] = {
 static PyType_Spec extent_spec = {
     .name = "goprocessing._engine.Extent",
     .basicsize = sizeof(extent_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = extent_slots,
 };
 

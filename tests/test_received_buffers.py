@@ -315,6 +315,21 @@ def test_longer_than_the_connection() -> None:
     assert descriptors() == before
 
 
+def test_a_queue_that_has_its_own_items() -> None:
+    """The garbage collector finds it."""
+    before = descriptors()
+    q: Any = goprocessing.Queue()
+    q.last = through(q, array(MIB)).data
+    del q
+    a, b = goprocessing.Pipe()
+    a.send(array(MIB))
+    b.last = b.recv().data
+    a.close()
+    del a, b
+    gc.collect()
+    assert descriptors() == before
+
+
 def put_and_exit(q: Any, count: int) -> None:
     for _ in range(count):
         q.put(array(MIB))
