@@ -16,6 +16,7 @@
 #include "extent.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -50,22 +51,49 @@ pages(const extent_object *x)
 
 /* ---- fork ---- */
 
-static void
-make_private(extent_object *x)
+/* Maps the extent's pages anew, as a copy on write, and writes to each. */
+static bool
+map_copy(const extent_object *x)
 {
     size_t size = pages(x);
-    if (x->memory != SHARED || !gop_segment_owns_fd(x->origin.segment) ||
+    if (!gop_segment_owns_fd(x->origin.segment) ||
         mmap(x->data, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, x->origin.segment->fd,
              (off_t)x->ref.offset) == MAP_FAILED)
     {
-        return;
+        return false;
     }
-    x->memory = PRIVATE;
     if (madvise(x->data, size, MADV_POPULATE_WRITE) < 0) {
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
         for (size_t i = 0; i < size; i += page) {
             __atomic_fetch_or((char *)x->data + i, 0, __ATOMIC_RELAXED);
         }
+    }
+    return true;
+}
+
+/* The same for a daemon that closed the segment's descriptor. What other threads
+ * write meanwhile may be lost. */
+static bool
+move_copy(const extent_object *x)
+{
+    size_t size = pages(x);
+    void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED) {
+        return false;
+    }
+    memcpy(copy, x->data, x->ref.len);
+    if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, x->data) == MAP_FAILED) {
+        munmap(copy, size);
+        return false;
+    }
+    return true;
+}
+
+static void
+make_private(extent_object *x)
+{
+    if (x->memory == SHARED && (map_copy(x) || move_copy(x))) {
+        x->memory = PRIVATE;
     }
 }
 

@@ -243,6 +243,28 @@ def test_the_parent_ends_before_the_child() -> None:
     assert results.get(timeout=60)
 
 
+def test_a_daemon_that_closed_all_descriptors() -> None:
+    q = CTX.Queue()
+    before = through(q, filled(MIB, b"o"))
+
+    def daemon() -> None:
+        item = through(q, filled(MIB, b"d"))
+        os.closerange(3, 1000)
+
+        def child() -> None:
+            assert is_filled(before, b"o")
+            assert is_filled(item, b"d")
+            fill(item, b"c")
+            fill(before, b"c")
+
+        assert exit_code(fork(child)) == 0
+        assert is_filled(before, b"o")
+        assert is_filled(item, b"d")
+
+    assert exit_code(fork(daemon)) == 0
+    assert is_filled(before, b"o")
+
+
 @pytest.mark.slow
 def test_threads_receive_while_others_fork() -> None:
     q = CTX.Queue()
