@@ -112,22 +112,48 @@ after_fork_in_parent(void)
     pthread_mutex_unlock(&in_use);
 }
 
-/* The extent in use that begins at `from` or next after it, before `end`. */
-static const extent_object *
-next_in_use(const char *from, const char *end)
+/* Two lists that are sorted by address, as one. */
+static extent_object *
+merge(extent_object *a, extent_object *b)
 {
-    const extent_object *next = NULL;
-    for (const extent_object *x = extents; x != NULL; x = x->next) {
-        const char *data = x->data;
-        if (data >= from && data < end && (next == NULL || data < (char *)next->data)) {
-            next = x;
-        }
+    extent_object *first, **end = &first;
+    while (a != NULL && b != NULL) {
+        extent_object **lower = a->data < b->data ? &a : &b;
+        *end = *lower;
+        end = &(*lower)->next;
+        *lower = *end;
     }
-    return next;
+    *end = a != NULL ? a : b;
+    return first;
 }
 
-/* Unmaps the window that an extent lies in, but for the extents in use. */
+/* A list sorted by address, without its links backwards. */
+static extent_object *
+sort(extent_object *list)
+{
+    if (list == NULL || list->next == NULL) {
+        return list;
+    }
+    extent_object *middle = list;
+    for (extent_object *x = list->next; x != NULL && x->next != NULL; x = x->next->next) {
+        middle = middle->next;
+    }
+    extent_object *rest = middle->next;
+    middle->next = NULL;
+    return merge(sort(list), sort(rest));
+}
+
 static void
+unmap(char *from, char *to)
+{
+    if (to > from) {
+        munmap(from, (size_t)(to - from));
+    }
+}
+
+/* Unmaps the window that an extent lies in, but for the extents in use, which are
+ * sorted. Returns the first one beyond. */
+static extent_object *
 leave_window(extent_object *x)
 {
     gop_segment *s = x->origin.segment;
@@ -138,25 +164,26 @@ leave_window(extent_object *x)
             continue;
         }
         s->window[k] = NULL;
-        for (char *end = at + size; at < end;) {
-            const extent_object *next = next_in_use(at, end);
-            char *hole = next != NULL ? next->data : end;
-            if (hole > at) {
-                munmap(at, (size_t)(hole - at));
-            }
-            at = next != NULL ? hole + pages(next) : end;
+        char *end = at + size;
+        for (; x != NULL && (char *)x->data < end; x = x->next) {
+            unmap(at, x->data);
+            at = (char *)x->data + pages(x);
         }
+        unmap(at, end);
+        return x;
     }
+    return x->next;
 }
 
 static void
 after_fork_in_child(void)
 {
-    for (extent_object *x = extents; x != NULL; x = x->next) {
-        leave_window(x);
-    }
+    extents = sort(extents);
     for (extent_object *x = extents; x != NULL; x = x->next) {
         x->memory = ALONE;
+    }
+    for (extent_object *x = extents; x != NULL;) {
+        x = leave_window(x);
     }
     extents = NULL;
     pthread_mutex_unlock(&in_use);

@@ -265,6 +265,24 @@ def test_a_daemon_that_closed_all_descriptors() -> None:
     assert is_filled(before, b"o")
 
 
+def test_many_buffers() -> None:
+    q = CTX.Queue()
+    q.put([filled(BUFFER, bytes([n % 256])) for n in range(2000)])
+    items = q.get()
+
+    def child() -> None:
+        for n, item in enumerate(items):
+            assert is_filled(item, bytes([n % 256]))
+            if n % 3:
+                fill(item, b"c")
+        del items[::2]
+        receive_some(q)
+
+    assert exit_code(fork(child)) == 0
+    for n, item in enumerate(items):
+        assert is_filled(item, bytes([n % 256]))
+
+
 @pytest.mark.slow
 def test_threads_receive_while_others_fork() -> None:
     q = CTX.Queue()
