@@ -89,29 +89,40 @@ call_put_many(const gop_engine *e, void *arg, int how, int64_t deadline)
                                  &batch->put, &batch->done, how, deadline);
 }
 
+/* Gives the exception that is set those objects of a list that were not put. */
+static void
+tell_remaining(PyObject *objs, uint64_t put)
+{
+    PyObject *exception = error_take();
+    PyObject *remaining = PyList_GetSlice(objs, (Py_ssize_t)put, PyList_GET_SIZE(objs));
+    if (remaining == NULL) {
+        PyErr_WriteUnraisable(exception);
+        error_restore(exception);
+        return;
+    }
+    error_restore(exception);
+    error_set_attribute("remaining", remaining);
+    Py_DECREF(remaining);
+}
+
 static PyObject *
 put_list(queue_object *self, PyObject *objs, int64_t deadline)
 {
     batch_source batch = {.queue = &self->queue};
-    int rc = batch_fill(&batch, self, objs) < 0
-                 ? WAIT_RAISED
-                 : record_run(call_put_many, &batch, batch.len, deadline);
-    PyMem_Free(batch.data);
-    if (rc == 0) {
-        self->put_into = true;
-        Py_RETURN_NONE;
+    if (batch_fill(&batch, self, objs) < 0) {
+        PyMem_Free(batch.data);
+        return NULL;
     }
+    int rc = record_run(call_put_many, &batch, batch.len, deadline);
+    PyMem_Free(batch.data);
     if (batch.put > 0) {
         self->put_into = true;
     }
-    queue_put_failed(rc);
-    if (rc == -EAGAIN || rc == -ESHUTDOWN) {
-        PyObject *rest = PyList_GetSlice(objs, (Py_ssize_t)batch.put, PyList_GET_SIZE(objs));
-        if (rest != NULL) {
-            error_set_attribute("remaining", rest);
-            Py_DECREF(rest);
-        }
+    if (rc == 0) {
+        Py_RETURN_NONE;
     }
+    queue_put_failed(rc);
+    tell_remaining(objs, batch.put);
     return NULL;
 }
 
@@ -119,9 +130,10 @@ const char queue_put_many_doc[] =
     "put_many($self, objs, block=True, timeout=None)\n--\n\n"
     "Put the objects of an iterable into the queue, in their order, several times\n"
     "faster than with a put() for each. All are pickled before the first is put; if\n"
-    "the queue is full, wait for free slots. When that takes longer than timeout\n"
-    "seconds, or block is false, raise queue.Full, with a list of the objects that\n"
-    "were not put in its attribute `remaining`; so does ShutDown.";
+    "the queue is full, wait for free slots, and when that takes longer than timeout\n"
+    "seconds, or block is false, raise queue.Full. Every exception that ends the call\n"
+    "while it puts has a list of the objects that were not put in its attribute\n"
+    "`remaining`: Full, ShutDown, OSError, what a signal handler raises.";
 
 PyObject *
 queue_put_many(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)

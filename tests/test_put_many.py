@@ -456,6 +456,32 @@ def test_junk(make: Any) -> None:
         assert caught.value.items == ["before", "after"]  # type: ignore[attr-defined]
 
 
+def test_shared_memory_is_full() -> None:
+    def run() -> None:
+        q = goprocessing.Queue(6)
+        q.put("before")
+        small = held(q._fileno())
+        lift = limited(resource.RLIMIT_FSIZE, 8 * MIB)
+        objs = [pattern(3 * MIB) for _ in range(9)]
+        with pytest.raises(OSError) as caught:
+            q.put_many(objs)
+        assert caught.value.errno in (errno.EFBIG, errno.ENOSPC)
+        put = q.qsize() - 1
+        assert caught.value.remaining == objs[put:]  # type: ignore[attr-defined]
+        assert q.get() == "before"
+        for _ in range(put):
+            assert q.get() == objs[0]
+        assert q.empty()
+        assert held(q._fileno()) < small + 8 * MIB
+        q.put_many([1, 2])
+        assert q.get_many() == [1, 2]
+        lift()
+        q.put_many(objs[:6])
+        assert get_all(q) == objs[:6]
+
+    assert exit_code(fork(run)) == 0
+
+
 def test_nothing_is_kept(make: Any) -> None:
     before = descriptors()
     q = make()
@@ -588,8 +614,9 @@ def run_interrupted(call: Callable[[], object]) -> BaseException:
 
 def test_put_many_is_interrupted(make: Any) -> None:
     q = make(3)
-    run_interrupted(lambda: q.put_many(range(10)))
+    error: Any = run_interrupted(lambda: q.put_many(range(10)))
     assert q.qsize() == 3
+    assert error.remaining == list(range(3, 10))
     assert get_all(q) == [0, 1, 2]
 
 
