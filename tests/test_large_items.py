@@ -9,6 +9,7 @@ import queue
 import resource
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import BufferTooShort
 from typing import Any
 
@@ -37,7 +38,8 @@ class Array:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if protocol < 5 or not self.data.contiguous:
-            return Array, (self.data.tobytes(),)
+            data = self.data.tobytes()
+            return Array, (data if self.data.readonly else bytearray(data),)
         return Array, (pickle.PickleBuffer(self.data),)
 
     def __eq__(self, other: object) -> bool:
@@ -175,6 +177,13 @@ def test_arguments_and_results_of_a_pool(ctx: Any) -> None:
         assert list(pool.imap_unordered(len, [pattern(size) for size in SIZES] * 3))
         pool.close()
         pool.join()
+
+
+def test_arguments_and_results_of_an_executor(ctx: Any) -> None:
+    items = [array(size) for size in SIZES]
+    with ProcessPoolExecutor(2, mp_context=ctx) as executor:
+        results = list(executor.map(reversed_array, items))
+    assert [each.data.tobytes()[::-1] for each in results] == [each.data for each in items]
 
 
 def test_workers_write_to_their_arguments(our_ctx: Any) -> None:

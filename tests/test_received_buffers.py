@@ -6,6 +6,7 @@ import gc
 import itertools
 import multiprocessing
 import os
+import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -315,6 +316,118 @@ def test_threads_receive_while_others_fork() -> None:
         thread.join()
     assert not failures
     assert codes == [0] * 50
+
+
+# ---- random operations ----
+
+
+class Model:
+    """Two queues and a pipe, what is in them and what was received, with what it should hold."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.pipe = CTX.Pipe(duplex=False)
+        self.queues = [CTX.Queue(), CTX.JoinableQueue()]
+        self.inside: list[list[bytes]] = [[], []]
+        self.held: list[tuple[Array, bytearray]] = []
+
+    def item(self) -> bytes:
+        size = self.random.choice([10, BUFFER, BUFFER + 1, WHOLE, MIB, 2 * MIB])
+        return self.random.randbytes(7) * (size // 7 + 1)
+
+    def received(self, item: Array | bytes, expected: bytes) -> None:
+        if isinstance(item, bytes):
+            assert item == expected
+            return
+        assert item.data == expected
+        if len(expected) > BUFFER:
+            self.held.append((item, bytearray(expected)))
+
+    def sendable(self, item: bytes) -> Array | bytes:
+        return Array(bytearray(item)) if self.random.random() < 0.7 else item
+
+    def put(self) -> None:
+        which, items = self.random.randrange(2), [self.item() for _ in range(3)]
+        self.inside[which] += items
+        if self.random.random() < 0.3:
+            self.queues[which].put_many(map(self.sendable, items))
+            return
+        for item in items:
+            self.queues[which].put(self.sendable(item))
+
+    def get(self) -> None:
+        which = self.random.randrange(2)
+        if self.inside[which]:
+            self.received(self.queues[which].get(timeout=60), self.inside[which].pop(0))
+
+    def get_many(self) -> None:
+        which = self.random.randrange(2)
+        if self.inside[which]:
+            for item in self.queues[which].get_many(3):
+                self.received(item, self.inside[which].pop(0))
+
+    def send(self) -> None:
+        item = self.item()
+        self.pipe[1].send(self.sendable(item))
+        self.received(self.pipe[0].recv(), item)
+
+    def forward(self) -> None:
+        if self.held:
+            item, expected = self.random.choice(self.held)
+            self.inside[0].append(bytes(expected))
+            self.queues[0].put(item)
+
+    def drop(self) -> None:
+        for _ in range(self.random.randrange(4)):
+            if self.held:
+                self.held.pop(self.random.randrange(len(self.held)))
+
+    def write(self) -> None:
+        if self.held:
+            item, expected = self.random.choice(self.held)
+            byte = self.random.randbytes(1)
+            item.data[:] = byte * len(expected)
+            expected[:] = byte * len(expected)
+
+    def check(self) -> None:
+        for item, expected in self.held:
+            assert item.data == expected
+        assert [q.qsize() for q in self.queues] == [len(items) for items in self.inside]
+
+    def live(self, steps: int, depth: int) -> None:
+        operations = [self.put, self.get, self.get, self.get_many, self.send]
+        operations += [self.forward, self.drop, self.drop, self.write]
+        for _ in range(steps):
+            self.random.choice(operations)()
+            if self.random.random() < 0.1 and depth > 0:
+                self.fork(depth - 1)
+        self.check()
+
+    def fork(self, depth: int) -> None:
+        """A child lives first; it takes what is in the queues, and leaves nothing."""
+
+        def child() -> None:
+            self.live(15, depth)
+            for q, items in zip(self.queues, self.inside, strict=True):
+                while items:
+                    self.received(q.get(timeout=60), items.pop(0))
+            self.check()
+
+        assert exit_code(fork(child)) == 0
+        self.inside = [[], []]
+        self.check()
+
+    def close(self) -> None:
+        for end in self.pipe:
+            end.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_operations(seed: int) -> None:
+    model = Model(seed)
+    model.live(150, 2)
+    assert sum(held(q._fileno()) for q in model.queues) < 400 * MIB
+    model.close()
 
 
 # ---- how long they live ----
