@@ -463,3 +463,87 @@ func TestNoGarbage(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Nor do large items, with up to 8 buffers, and batches.
+func TestNoGarbageOfLargeItems(t *testing.T) {
+	q := newQueue(t, 1)
+	many := newQueue(t, 10)
+	a, b := newPipe(t, true)
+	large, buf := make([]byte, 300_000), make([]byte, 300_000)
+	buffers := [][]byte{large, nil, large, nil, nil, nil, nil, large}
+	var batch Batch
+	for n := range 10 {
+		batch = batch.Append(make([]byte, 10*n))
+	}
+	receive := func(s *Segment, r Received, err error, refs int) {
+		if err != nil || r.Refs != refs {
+			t.Error(r, err)
+		}
+		for i := range refs {
+			ref := Ref{
+				Offset: binary.NativeEndian.Uint64(buf[16*i:]),
+				Len:    binary.NativeEndian.Uint64(buf[16*i+8:]),
+			}
+			if data, err := Extent(s, ref); err != nil || uint64(len(data)) != ref.Len {
+				t.Error(err)
+			}
+			ReleaseExtent(s, ref)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		l := Limit{How: Block, Deadline: 1}
+		item := Item{Parts: [3][]byte{buf[:10], nil, buf[:10]}, Buffers: buffers}
+		if Errno(q.PutItemWithin(&item, &l)) != 0 || Errno(q.PutItemWithin(&item, &l)) != unix.ETIMEDOUT {
+			t.Error("put")
+		}
+		if _, err := q.GetWithin(buf, &l); Errno(err) != unix.EBADMSG {
+			t.Error("get")
+		}
+		if _, err := q.ReceiveWithin(nil, &l); Errno(err) != unix.EMSGSIZE {
+			t.Error("receive")
+		}
+		r, err := q.ReceiveWithin(buf, &l)
+		receive(&q.s, r, err, len(buffers))
+		if _, err = q.ReceiveWithin(buf, &l); Errno(err) != unix.ETIMEDOUT {
+			t.Error("receive")
+		}
+		if Errno(q.PutWithin(large, &l)) != 0 {
+			t.Error("put")
+		}
+		if n, err := q.GetWithin(buf, &l); n != len(large) || err != nil {
+			t.Error("get")
+		}
+		if Errno(a.SendItemWithin(&item, &l)) != 0 {
+			t.Error("send")
+		}
+		r, err = b.ReceiveWithin(buf, &l)
+		receive(&b.s, r, err, len(buffers))
+		for range 4 {
+			if Errno(a.SendWithin(large, &l)) != 0 {
+				t.Error("send")
+			}
+		}
+		if Errno(a.SendWithin(large, &l)) != unix.ETIMEDOUT {
+			t.Error("send")
+		}
+		for range 4 {
+			if n, err := b.RecvWithin(buf, &l); n != len(large) || err != nil {
+				t.Error("receive")
+			}
+		}
+		if n, _, err := many.PutManyWithin(batch, &l); n != 10 || err != nil {
+			t.Error("put many")
+		}
+		if n, _, err := many.PutManyWithin(batch, &l); n != 0 || Errno(err) != unix.ETIMEDOUT {
+			t.Error("put many")
+		}
+		if n, _, err := many.GetManyWithin(buf, 100, &l); n != 10 || err != nil {
+			t.Error("get many")
+		}
+		if n, _, err := many.GetManyWithin(buf, 100, &l); n != 0 || Errno(err) != unix.ETIMEDOUT {
+			t.Error("get many")
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
