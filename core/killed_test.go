@@ -1,0 +1,431 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/goprocessing/goprocessing/core/internal/stream"
+	"golang.org/x/sys/unix"
+)
+
+// killsVariable is how many processes a test kills, for a long run.
+const killsVariable = "GOPROCESSING_TEST_KILLS"
+
+func numberOfKills(t testing.TB) int {
+	t.Helper()
+	if n, err := strconv.Atoi(os.Getenv(killsVariable)); err == nil {
+		return n
+	}
+	if testing.Short() {
+		return 10
+	}
+	return 60
+}
+
+// parcel tells the items of a test apart: by its producer, and how many that one put
+// before.
+type parcel struct{ producer, n uint32 }
+
+// noise is what parcels are cut out of.
+var noise = func() []byte {
+	b := make([]byte, 4<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
+	return b
+}()
+
+func (p parcel) bytes(size int) []byte {
+	return noise[(p.producer*7919+p.n*101+uint32(size))%(1<<19):][:size]
+}
+
+// item is the parcel as an item of one of many sizes, with buffers or without.
+func (p parcel) item() *Item {
+	sizes := [...]int{10, 100_000, 300_000, 0, 3 << 20, 50_000, 300_000}
+	buffers := [...][]int{{}, {300_000}, {}, {5, 100_000, 300_000}, {}}
+	header := binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, p.producer), p.n)
+	item := &Item{Parts: [3][]byte{header, p.bytes(sizes[p.n%7])}}
+	for _, size := range buffers[p.n%5] {
+		item.Buffers = append(item.Buffers, p.bytes(size))
+	}
+	return item
+}
+
+// small is the parcel as a small item.
+func (p parcel) small() []byte {
+	return append(p.item().Parts[0], p.bytes(int(p.n*31%childSizes))...)
+}
+
+func parcelOf(data []byte) parcel {
+	return parcel{binary.NativeEndian.Uint32(data), binary.NativeEndian.Uint32(data[4:])}
+}
+
+func (p parcel) torn() error { return fmt.Errorf("item %d of process %d is torn", p.n, p.producer) }
+
+// way is a queue or a pipe on which processes put or receive.
+type way struct {
+	segment *Segment
+	put     func(*Item, *Limit) error
+	receive func([]byte, *Limit) (Received, error)
+	queue   *Queue // nil: a pipe
+	buf     []byte
+	held    []Ref // extents received
+}
+
+func wayOfQueue(q *Queue) *way {
+	return &way{segment: &q.s, put: q.PutItemWithin, receive: q.ReceiveWithin, queue: q}
+}
+
+func wayOfConn(c *Conn) *way {
+	return &way{segment: &c.s, put: c.SendItemWithin, receive: c.ReceiveWithin}
+}
+
+// take receives an item, whose extents it keeps.
+func (w *way) take(l *Limit) (parcel, error) {
+	r, err := w.receive(w.buf, l)
+	for ; err != nil; r, err = w.receive(w.buf, l) {
+		long, ok := err.(TooLong)
+		if !ok {
+			return parcel{}, err
+		}
+		w.buf = make([]byte, long)
+	}
+	data := w.buf[:r.Len]
+	var buffers [][]byte
+	for range r.Refs {
+		ref := stream.DecodeRef(data)
+		b, err := Extent(w.segment, ref)
+		if err != nil {
+			return parcel{}, err
+		}
+		w.held = append(w.held, ref)
+		buffers = append(buffers, b)
+		data = data[16:]
+	}
+	if r.Whole {
+		data, buffers = buffers[0], nil
+	}
+	p := parcelOf(data)
+	item := p.item()
+	if !bytes.Equal(data, append(item.Parts[0], item.Parts[1]...)) || len(buffers) != len(item.Buffers) {
+		return p, p.torn()
+	}
+	for i := range buffers {
+		if !bytes.Equal(buffers[i], item.Buffers[i]) {
+			return p, p.torn()
+		}
+	}
+	return p, nil
+}
+
+// release gives back what was received, but for the last few extents.
+func (w *way) release(but int) {
+	for len(w.held) > but {
+		ReleaseExtent(w.segment, w.held[0])
+		w.held = w.held[1:]
+	}
+}
+
+func always() *Limit { return within(context.Background()) }
+
+// produce puts items until done.
+func (w *way) produce(many bool, done *atomic.Bool) error {
+	for p := (parcel{producer: uint32(os.Getpid())}); !done.Load(); {
+		if !many {
+			if err := w.put(p.item(), always()); err != nil {
+				return err
+			}
+			p.n++
+			continue
+		}
+		var b Batch
+		for range 1 + p.n%parcels {
+			b = b.Append(p.small())
+			p.n++
+		}
+		if _, _, err := w.queue.PutManyWithin(b, always()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parcels is how many items a batch has at most.
+const parcels = 10
+
+// move takes items and puts them on another way, for ever.
+func (w *way) move(to *way, many bool) error {
+	buf := make([]byte, parcels*(8+8+childSizes))
+	for limit := uint64(1); ; limit = limit%parcels + 1 {
+		if many {
+			_, size, err := w.queue.GetManyWithin(buf, limit, always())
+			if err != nil {
+				return err
+			}
+			if _, _, err := to.queue.PutManyWithin(buf[:size], always()); err != nil {
+				return err
+			}
+			continue
+		}
+		p, err := w.take(always())
+		if err != nil {
+			return err
+		}
+		if err := to.put(p.item(), always()); err != nil {
+			return err
+		}
+		w.release(int(p.n % 4))
+	}
+}
+
+// consume takes an item or a batch.
+func (w *way) consume(many bool, l *Limit, seen func(parcel)) error {
+	if !many {
+		p, err := w.take(l)
+		w.release(0)
+		if err == nil {
+			seen(p)
+		}
+		return err
+	}
+	buf := make([]byte, parcels*(8+8+childSizes))
+	n, size, err := w.queue.GetManyWithin(buf, parcels, l)
+	if err != nil {
+		return err
+	}
+	b := Batch(buf[:size])
+	for range n {
+		var data []byte
+		if data, b, err = b.Next(); err != nil {
+			return err
+		}
+		p := parcelOf(data)
+		if !bytes.Equal(data, p.small()) {
+			return p.torn()
+		}
+		seen(p)
+	}
+	return nil
+}
+
+// post is ways that processes share: producers put on first, movers receive from
+// second and put on third, and the test receives from fourth.
+type post [4]*way
+
+var posts = map[string]struct {
+	many bool
+	make func(testing.TB) (post, []*os.File)
+	open func([]*os.File) (post, error)
+}{
+	"queues":            {false, makeQueues, openQueues},
+	"queues of batches": {true, makeQueues, openQueues},
+	"pipe":              {false, makePipe, openPipe},
+}
+
+func makeQueues(t testing.TB) (post, []*os.File) {
+	q, back := newQueue(t, 20), newQueue(t, 20)
+	first, last := wayOfQueue(&q.Queue), wayOfQueue(&back.Queue)
+	return post{first, first, last, last}, shareQueues(t, q, back)
+}
+
+func openQueues(files []*os.File) (post, error) {
+	var ways [2]*way
+	for i := range ways {
+		q, err := OpenQueue(files[2*i], files[2*i+1])
+		if err != nil {
+			return post{}, err
+		}
+		ways[i] = wayOfQueue(q)
+	}
+	return post{ways[0], ways[0], ways[1], ways[1]}, nil
+}
+
+func makePipe(t testing.TB) (post, []*os.File) {
+	a, b := newPipe(t, true)
+	var files []*os.File
+	for _, c := range []*Conn{a, b} {
+		segment, sock, err := c.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, segment, sock)
+	}
+	t.Cleanup(func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	})
+	return post{wayOfConn(a), wayOfConn(b), wayOfConn(b), wayOfConn(a)}, files
+}
+
+func openPipe(files []*os.File) (post, error) {
+	var ways [2]*way
+	for i := range ways {
+		c, err := OpenConn(files[2*i], files[2*i+1], uint32(i), Readable|Writable)
+		if err != nil {
+			return post{}, err
+		}
+		ways[i] = wayOfConn(c)
+	}
+	return post{ways[0], ways[1], ways[1], ways[0]}, nil
+}
+
+func init() {
+	for name, p := range posts {
+		children["produce for "+name] = func(files []*os.File) error {
+			ways, err := p.open(files)
+			if err != nil {
+				return err
+			}
+			return ways[0].produce(p.many, new(atomic.Bool))
+		}
+		children["move in "+name] = func(files []*os.File) error {
+			ways, err := p.open(files)
+			if err != nil {
+				return err
+			}
+			return ways[1].move(ways[2], p.many)
+		}
+	}
+}
+
+// Processes that put and that move items are killed at any instruction, some after
+// they were stopped for a while. This one, which puts and receives, goes on. No item
+// is torn, none comes twice, and none is lost but those that a dead process had taken;
+// and the memory that the dead had is given back.
+func TestKilledAtRandom(t *testing.T) {
+	for name, p := range posts {
+		t.Run(name, func(t *testing.T) {
+			ways, files := p.make(t)
+			roles := [...]string{"produce for ", "move in ", "move in "}
+			var running [len(roles)]*exec.Cmd
+			for i, role := range roles {
+				running[i] = startChild(t, role+name, files...)
+			}
+
+			came := map[parcel]bool{}
+			last := map[uint32]uint32{}
+			seen := func(p parcel) {
+				if came[p] {
+					t.Errorf("item %d of process %d came twice", p.n, p.producer)
+				}
+				came[p] = true
+				last[p.producer] = max(last[p.producer], p.n)
+			}
+			var produced, done atomic.Bool
+			results := make(chan error, 2)
+			var most int64
+			go func() { results <- ways[0].produce(p.many, &produced) }()
+			go func() {
+				for !done.Load() {
+					for _, w := range ways {
+						most = max(most, memoryOf(t, w.segment))
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+					err := ways[3].consume(p.many, within(ctx), seen)
+					cancel()
+					if err != nil && err != context.DeadlineExceeded {
+						results <- err
+						return
+					}
+				}
+				results <- nil
+			}()
+
+			kills, movers := numberOfKills(t), len(roles)-1
+			for i := range kills {
+				k := i % len(roles)
+				time.Sleep(time.Duration(rand.N(20_000_000)))
+				if i%5 == 0 {
+					_ = running[k].Process.Signal(unix.SIGSTOP)
+					time.Sleep(time.Duration(rand.N(50_000_000)))
+				}
+				killChild(t, running[k])
+				if k > 0 {
+					movers++
+				}
+				running[k] = startChild(t, roles[k]+name, files...)
+			}
+			// As long as there are movers, for it waits for room.
+			produced.Store(true)
+			if err := <-results; err != nil {
+				t.Fatal(err)
+			}
+			for _, cmd := range running {
+				killChild(t, cmd)
+			}
+			done.Store(true)
+			if err := <-results; err != nil {
+				t.Fatal(err)
+			}
+
+			for _, w := range []*way{ways[1], ways[3]} {
+				err := error(nil)
+				for err == nil {
+					err = w.consume(p.many, atOnce(), seen)
+				}
+				if Errno(err) != unix.EAGAIN {
+					t.Fatal(err)
+				}
+			}
+			for _, w := range []*way{ways[0], ways[2]} {
+				// Its number may be that of an item that was never put.
+				if err := w.put(&Item{Parts: [3][]byte{parcel{}.item().Parts[0], parcel{}.bytes(10)}}, atOnce()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, w := range []*way{ways[1], ways[3]} {
+				if _, err := w.take(atOnce()); err != nil {
+					t.Fatal(err)
+				}
+				if err := stream.Of(w.segment, 0).Shutdown(w.segment, nil, true, always()); err != nil {
+					t.Fatal(err)
+				}
+				if m := memoryOf(t, w.segment); m > 22<<20 {
+					t.Errorf("the dead keep some of %d bytes", m)
+				}
+			}
+			all := 0
+			for _, n := range last {
+				all += int(n) + 1
+			}
+			atOnce := 1
+			if p.many {
+				atOnce = parcels
+			}
+			lost := all - len(came)
+			if lost > movers*atOnce {
+				t.Errorf("%d of %d items are lost with %d processes", lost, all, movers)
+			}
+			t.Logf("%d kills, %d items, %d lost, at most %d KiB", kills, all, lost, most>>10)
+		})
+	}
+}
+
+// killChild kills a process that is not to have ended by itself.
+func killChild(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err == nil || err.Error() != "signal: killed" {
+		t.Error(err)
+	}
+}
+
+// memoryOf returns how many bytes of memory a segment takes.
+func memoryOf(t testing.TB, s *Segment) int64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(s.FD), &st); err != nil {
+		t.Error(err)
+	}
+	return st.Blocks * 512
+}
