@@ -306,9 +306,12 @@ func (x Extents) extend(class uint32, need uint64) (uint32, *extent, error) {
 	if !ok {
 		return 0, nil, unix.EFBIG
 	}
-	if start := windowStart(c); fresh <= start+start/2 {
-		// The first one of its window. What of this table has memory
-		// already, that of the chunks' links, stays as it is.
+	for start := windowStart(max(fresh, window0Chunks)); start <= c; start *= 2 {
+		if fresh > start+start/2 {
+			continue
+		}
+		// The first one of its window, or there is none in this window. What of
+		// the table has memory already, that of the chunks' links, stays as it is.
 		if err := x.s.Allocate(uint64(start)*chunkSize, uint64(start)*linkSize); err != nil {
 			return 0, nil, err
 		}

@@ -169,6 +169,19 @@ func TestGetCopiesLargeItems(t *testing.T) {
 	}
 }
 
+// The descriptors that are looked at have memory, so that looking cannot fail.
+func TestDescriptorsHaveMemory(t *testing.T) {
+	q, s := newStream(t, 0)
+	if err := q.Put(s, nil, record(make([]byte, 20<<20)), now); err != nil {
+		t.Fatal(err)
+	}
+	before := memory(t, s)
+	ExtentsOf(s).recoverLost()
+	if after := memory(t, s); after != before {
+		t.Errorf("looking at them took %d bytes", after-before)
+	}
+}
+
 func TestExtentsAreUsedAgain(t *testing.T) {
 	q, s := newStream(t, 0)
 	for range 50 {
