@@ -91,6 +91,10 @@ const (
 
 	minLooking = 8 << 20 / chunkSize
 	minKept    = 16 << 20
+
+	// An extent gets its memory in steps, because before Linux 6.11 any signal makes
+	// fallocate(2) undo what it did. Where a timer runs, a large one never ends.
+	maxStep = 1 << 20
 )
 
 var (
@@ -176,12 +180,15 @@ func (x Extents) Take(n uint64, l *futex.Limit) (Ref, error) {
 		return Ref{}, err
 	}
 	r := Ref{uint64(c) * chunkSize, n}
-	if ready := e.ready.Load(); ready < need {
-		if err := x.s.Allocate(r.Offset+ready, need-ready); err != nil {
+	for ready := e.ready.Load(); ready < need; {
+		step := min(need-ready, maxStep)
+		if err := x.s.Allocate(r.Offset+ready, step); err != nil {
+			x.empty(c, e)
 			x.Release(r)
 			return Ref{}, err
 		}
-		e.ready.Store(need)
+		ready += step
+		e.ready.Store(ready)
 	}
 	return r, nil
 }
@@ -203,6 +210,13 @@ type hasRelease struct {
 }
 
 func (r hasRelease) Ready() bool { return r.p.releases.Load() != r.before }
+
+// empty gives back the memory of an extent of this process.
+func (x Extents) empty(c uint32, e *extent) {
+	n := e.ready.Load()
+	e.ready.Store(0)
+	x.s.Discard(uint64(c)*chunkSize, n)
+}
 
 func classOf(n uint64) uint32 {
 	chunks := (n + chunkSize - 1) / chunkSize
@@ -356,9 +370,7 @@ func (x Extents) Release(r Ref) {
 // trim gives back the memory of e, which excess returned, and of others.
 func (x Extents) trim(c uint32, e *extent) {
 	for e != nil {
-		n := e.ready.Load()
-		e.ready.Store(0)
-		x.s.Discard(uint64(c)*chunkSize, n)
+		x.empty(c, e)
 		c, e = x.release(c, e, 0)
 	}
 }

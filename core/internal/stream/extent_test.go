@@ -229,7 +229,8 @@ func TestNoMemoryForAnExtent(t *testing.T) {
 		return
 	}
 	q, s := newStream(t, 0)
-	item := record(make([]byte, fileLimit/3))
+	// The extents of this size lie in a window that the limit cuts.
+	item := record(make([]byte, 4<<20))
 	if err := q.Put(s, nil, item, now); !isErrno(err, unix.EFBIG) {
 		t.Errorf("an extent beyond the limit: %v", err)
 	}
@@ -247,6 +248,18 @@ func TestNoMemoryForAnExtent(t *testing.T) {
 	for range 3 {
 		get(t, q, s)
 	}
+	if err := q.Put(s, nil, record(make([]byte, 2<<20+1)), now); err != nil {
+		t.Error(err)
+	}
+	get(t, q, s)
+	before := memory(t, s)
+	if err := q.Put(s, nil, item, now); !isErrno(err, unix.EFBIG) {
+		t.Errorf("an extent that was not too long is: %v", err)
+	}
+	if after := memory(t, s); after > before {
+		t.Errorf("an item that was not put took %d bytes", after-before)
+	}
+	checkExtents(t, s)
 }
 
 func TestPutThatFailsReleasesItsExtents(t *testing.T) {

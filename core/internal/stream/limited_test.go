@@ -13,7 +13,7 @@ import (
 
 // fileLimit is the RLIMIT_FSIZE, in bytes, of a limited process: like a full
 // disk, but reached alone, and within a window of the segment.
-const fileLimit = 12 << 20
+const fileLimit = 31 << 19
 
 const limitedVariable = "GOPROCESSING_TEST_LIMITED"
 
