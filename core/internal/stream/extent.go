@@ -57,7 +57,8 @@ const (
 //     number another item bears, or of one that was dropped (see Shutdown).
 //
 // As long as the number of an item is that of one that may still be got, nothing is
-// concluded, and sooner or later it is not. Whoever finds no free extent, once twice
+// concluded, and sooner or later it is not, at the latest when the stream is gone:
+// nobody who lives is getting an item then, or putting one. Whoever finds no free extent, once twice
 // as much has owners as at the least since the last time, or takes over lock from a
 // process that was killed inside, looks for the lost ones, and builds the stacks anew
 // (see recover): what is lost stays in proportion to what is in use. An extent is
@@ -486,7 +487,7 @@ func (x Extents) lost(e *extent, owner uint64, known *judgement) bool {
 	item := e.item.Load()
 	if item != none {
 		t := Of(x.s, uint32(item/stream1))
-		if t.gets.Load() <= item&^stream1 {
+		if t.putFlags.Load()&gone == 0 && t.gets.Load() <= item&^stream1 {
 			return false
 		}
 		if owner == queued {

@@ -163,6 +163,35 @@ func TestShutdownDiscardsExtents(t *testing.T) {
 	}
 }
 
+// No number of an item keeps an extent where no item is got any more.
+func TestShutdownFindsLostExtents(t *testing.T) {
+	q, s := newStream(t, 0)
+	x := ExtentsOf(s)
+	for _, owner := range []uint64{queued, deadProcess(t)} {
+		ref, err := x.Take(largeItem, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Killed before it committed its item.
+		if err := x.enqueue([]Ref{ref}, q.puts.Load()); err != nil {
+			t.Fatal(err)
+		}
+		e, err := x.find(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.owner.Store(owner)
+	}
+	x.recoverLost()
+	if owned := checkExtents(t, s); owned != 2 {
+		t.Errorf("%d extents have owners, want 2", owned)
+	}
+	shutdown(t, q, s, true)
+	if owned := checkExtents(t, s); owned != 0 {
+		t.Errorf("%d extents have owners after an immediate shutdown", owned)
+	}
+}
+
 func TestShutdownWakes(t *testing.T) {
 	for _, immediate := range []bool{false, true} {
 		t.Run(fmt.Sprint("immediate=", immediate), func(t *testing.T) {
