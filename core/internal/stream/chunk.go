@@ -171,8 +171,11 @@ func (v *view) collect(st *putState) error {
 		return nil
 	}
 	before := st.cold
-	for st.first != stop {
+	for n := uint32(0); st.first != stop; n++ {
 		c := st.first
+		if n == st.fresh {
+			return shm.ErrBounds
+		}
 		l, err := v.link(c)
 		if err != nil {
 			return err

@@ -352,6 +352,36 @@ func TestCorruptContent(t *testing.T) {
 	get(t, q, s)
 }
 
+// A chain that comes back to where it was has an end all the same.
+func TestCyclicChain(t *testing.T) {
+	q, s := newStream(t, 0)
+	v := view{q, s}
+	for range 4 {
+		put(t, q, s, pattern(1, chunkSize))
+	}
+	first := q.current().first
+	second, err := v.next(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third, err := v.next(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := v.link(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.next = first
+	st := q.current()
+	q.get[q.gets.Load()&1].head.Store(uint64(at(third, 0)))
+	if err := v.collect(&st); !isErrno(err, unix.EUCLEAN) {
+		t.Errorf("collected a cycle: %v", err)
+	}
+	l.next = third
+	q.get[q.gets.Load()&1].head.Store(uint64(at(first, 0)))
+}
+
 func BenchmarkPutGet(b *testing.B) {
 	for _, size := range []int{5, 1 << 10, 64 << 10, 1 << 20} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
