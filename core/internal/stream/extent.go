@@ -58,12 +58,13 @@ const (
 //
 // As long as the number of an item is that of one that may still be got, nothing is
 // concluded, and sooner or later it is not, at the latest when the stream is gone:
-// nobody who lives is getting an item then, or putting one. Whoever finds no free extent, once twice
-// as much has owners as at the least since the last time, or takes over lock from a
-// process that was killed inside, looks for the lost ones, and builds the stacks anew
-// (see recover): what is lost stays in proportion to what is in use. An extent is
-// declared free by a compare-and-swap of its owner, in case somebody comes to own
-// it in between.
+// then nobody who lives is getting an item, or putting one.
+//
+// Whoever finds no free extent, once twice as much has owners as at the least since
+// the last time, or takes over lock from a process that was killed inside, looks for
+// the lost ones, and builds the stacks anew (see recover): what is lost stays in
+// proportion to what is in use. An extent is declared free by a compare-and-swap of
+// its owner, in case somebody comes to own it in between.
 type Pool struct {
 	lock   futex.Mutex
 	fresh  atomic.Uint32 // the first chunk beyond all extents
