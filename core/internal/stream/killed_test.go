@@ -37,8 +37,28 @@ type traffic struct {
 }
 
 var traffics = map[string]traffic{
-	"items":   {produceItems, moveItems, consumeItem, 1},
+	"items": itemsOf(item.record),
+	// So little data that a process is killed at work on the shared state rather
+	// than copying.
+	"extents": itemsOf(item.little),
 	"batches": {produceBatches, moveBatches, consumeBatch, batchItems},
+}
+
+func itemsOf(record func(item) *Record) traffic {
+	return traffic{
+		func(s *shm.Segment) error { return produceItems(s, record) },
+		func(s *shm.Segment) error { return moveItems(s, record) },
+		func(q *Stream, s *shm.Segment, seen func(item)) error {
+			r := receiver{record: record}
+			i, err := r.receive(q, s, now)
+			r.release(s, 0)
+			if err == nil {
+				seen(i)
+			}
+			return err
+		},
+		1,
+	}
 }
 
 // item tells the items of a test apart: by its producer, and how many that one put
@@ -73,6 +93,14 @@ func (i item) record() *Record {
 	return r
 }
 
+func (i item) little() *Record {
+	r := &Record{Parts: [3][]byte{i.header()}}
+	for k := range i.n % 4 {
+		r.Buffers = append(r.Buffers, i.bytes(k, 16))
+	}
+	return r
+}
+
 func (i item) small() []byte { return append(i.header(), i.bytes(0, i.n*31%3000)...) }
 
 func itemOf(data []byte) item {
@@ -81,9 +109,9 @@ func itemOf(data []byte) item {
 
 func torn(i item) error { return fmt.Errorf("item %d of process %d is torn", i.n, i.producer) }
 
-func produceItems(s *shm.Segment) error {
+func produceItems(s *shm.Segment, record func(item) *Record) error {
 	for i := (item{producer: uint32(os.Getpid())}); ; i.n++ {
-		if err := Of(s, 0).Put(s, nil, i.record(), forever); err != nil {
+		if err := Of(s, 0).Put(s, nil, record(i), forever); err != nil {
 			return err
 		}
 	}
@@ -91,8 +119,9 @@ func produceItems(s *shm.Segment) error {
 
 // receiver receives items, and keeps the extents of some for a while.
 type receiver struct {
-	buf  []byte
-	held []Ref
+	record func(item) *Record
+	buf    []byte
+	held   []Ref
 }
 
 func (to *receiver) receive(q *Stream, s *shm.Segment, l *futex.Limit) (item, error) {
@@ -122,7 +151,7 @@ func (to *receiver) receive(q *Stream, s *shm.Segment, l *futex.Limit) (item, er
 		data, pieces = pieces[0], nil
 	}
 	i := itemOf(data)
-	want := i.record()
+	want := to.record(i)
 	if !bytes.Equal(data, append(want.Parts[0], want.Parts[1]...)) || len(pieces) != len(want.Buffers) {
 		return i, torn(i)
 	}
@@ -142,28 +171,18 @@ func (to *receiver) release(s *shm.Segment, but int) {
 	}
 }
 
-func moveItems(s *shm.Segment) error {
-	var r receiver
+func moveItems(s *shm.Segment, record func(item) *Record) error {
+	r := receiver{record: record}
 	for {
 		i, err := r.receive(Of(s, 0), s, forever)
 		if err != nil {
 			return err
 		}
-		if err := Of(s, 1).Put(s, nil, i.record(), forever); err != nil {
+		if err := Of(s, 1).Put(s, nil, record(i), forever); err != nil {
 			return err
 		}
 		r.release(s, int(i.n%4))
 	}
-}
-
-func consumeItem(q *Stream, s *shm.Segment, seen func(item)) error {
-	var r receiver
-	i, err := r.receive(q, s, now)
-	r.release(s, 0)
-	if err == nil {
-		seen(i)
-	}
-	return err
 }
 
 const batchItems = 10
