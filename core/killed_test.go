@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,8 +33,11 @@ func numberOfKills(t testing.TB) int {
 }
 
 // parcel tells the items of a test apart: by its producer, and how many that one put
-// before.
-type parcel struct{ producer, n uint32 }
+// before. Producers are numbered at random: pids are used again in a long run.
+type parcel struct {
+	producer uint64
+	n        uint32
+}
 
 // noise is what parcels are cut out of.
 var noise = func() []byte {
@@ -43,14 +47,14 @@ var noise = func() []byte {
 }()
 
 func (p parcel) bytes(size int) []byte {
-	return noise[(p.producer*7919+p.n*101+uint32(size))%(1<<19):][:size]
+	return noise[(uint32(p.producer)+p.n*101+uint32(size))%(1<<19):][:size]
 }
 
 // item is the parcel as an item of one of many sizes, with buffers or without.
 func (p parcel) item() *Item {
 	sizes := [...]int{10, 100_000, 300_000, 0, 3 << 20, 50_000, 300_000}
 	buffers := [...][]int{{}, {300_000}, {}, {5, 100_000, 300_000}, {}}
-	header := binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, p.producer), p.n)
+	header := binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint64(nil, p.producer), p.n)
 	item := &Item{Parts: [3][]byte{header, p.bytes(sizes[p.n%7])}}
 	for _, size := range buffers[p.n%5] {
 		item.Buffers = append(item.Buffers, p.bytes(size))
@@ -64,10 +68,10 @@ func (p parcel) small() []byte {
 }
 
 func parcelOf(data []byte) parcel {
-	return parcel{binary.NativeEndian.Uint32(data), binary.NativeEndian.Uint32(data[4:])}
+	return parcel{binary.NativeEndian.Uint64(data), binary.NativeEndian.Uint32(data[8:])}
 }
 
-func (p parcel) torn() error { return fmt.Errorf("item %d of process %d is torn", p.n, p.producer) }
+func (p parcel) torn() error { return fmt.Errorf("item %d of producer %x is torn", p.n, p.producer) }
 
 // way is a queue or a pipe on which processes put or receive.
 type way struct {
@@ -137,7 +141,7 @@ func always() *Limit { return within(context.Background()) }
 
 // produce puts items until done.
 func (w *way) produce(many bool, done *atomic.Bool) error {
-	for p := (parcel{producer: uint32(os.Getpid())}); !done.Load(); {
+	for p := (parcel{producer: rand.Uint64()}); !done.Load(); {
 		if !many {
 			if err := w.put(p.item(), always()); err != nil {
 				return err
@@ -162,7 +166,7 @@ const parcels = 10
 
 // move takes items and puts them on another way, for ever.
 func (w *way) move(to *way, many bool) error {
-	buf := make([]byte, parcels*(8+8+childSizes))
+	buf := make([]byte, parcels*(8+16+childSizes))
 	for limit := uint64(1); ; limit = limit%parcels + 1 {
 		if many {
 			_, size, err := w.queue.GetManyWithin(buf, limit, always())
@@ -195,7 +199,7 @@ func (w *way) consume(many bool, l *Limit, seen func(parcel)) error {
 		}
 		return err
 	}
-	buf := make([]byte, parcels*(8+8+childSizes))
+	buf := make([]byte, parcels*(8+16+childSizes))
 	n, size, err := w.queue.GetManyWithin(buf, parcels, l)
 	if err != nil {
 		return err
@@ -310,20 +314,26 @@ func TestKilledAtRandom(t *testing.T) {
 				running[i] = startChild(t, role+name, files...)
 			}
 
+			var arrivals atomic.Uint64
 			came := map[parcel]bool{}
-			last := map[uint32]uint32{}
+			last := map[uint64]uint32{}
 			seen := func(p parcel) {
 				if came[p] {
-					t.Errorf("item %d of process %d came twice", p.n, p.producer)
+					t.Errorf("item %d of producer %x came twice", p.n, p.producer)
 				}
 				came[p] = true
 				last[p.producer] = max(last[p.producer], p.n)
+				arrivals.Add(1)
 			}
 			var produced, done atomic.Bool
-			results := make(chan error, 2)
+			var producer, consumer sync.WaitGroup
 			var most int64
-			go func() { results <- ways[0].produce(p.many, &produced) }()
-			go func() {
+			producer.Go(func() {
+				if err := ways[0].produce(p.many, &produced); err != nil {
+					t.Error(err)
+				}
+			})
+			consumer.Go(func() {
 				for !done.Load() {
 					for _, w := range ways {
 						most = max(most, memoryOf(t, w.segment))
@@ -332,16 +342,17 @@ func TestKilledAtRandom(t *testing.T) {
 					err := ways[3].consume(p.many, within(ctx), seen)
 					cancel()
 					if err != nil && err != context.DeadlineExceeded {
-						results <- err
+						t.Error(err)
 						return
 					}
 				}
-				results <- nil
-			}()
+			})
 
 			kills, movers := numberOfKills(t), len(roles)-1
 			for i := range kills {
 				k := i % len(roles)
+				before := arrivals.Load()
+				await(t, "an item", func() bool { return arrivals.Load() != before })
 				time.Sleep(time.Duration(rand.N(20_000_000)))
 				if i%5 == 0 {
 					_ = running[k].Process.Signal(unix.SIGSTOP)
@@ -355,16 +366,12 @@ func TestKilledAtRandom(t *testing.T) {
 			}
 			// As long as there are movers, for it waits for room.
 			produced.Store(true)
-			if err := <-results; err != nil {
-				t.Fatal(err)
-			}
+			producer.Wait()
 			for _, cmd := range running {
 				killChild(t, cmd)
 			}
 			done.Store(true)
-			if err := <-results; err != nil {
-				t.Fatal(err)
-			}
+			consumer.Wait()
 
 			for _, w := range []*way{ways[1], ways[3]} {
 				err := error(nil)

@@ -62,8 +62,13 @@ func itemsOf(record func(item) *Record) traffic {
 }
 
 // item tells the items of a test apart: by its producer, and how many that one put
-// before.
-type item struct{ producer, n uint32 }
+// before. Producers are numbered at random: pids are used again in a long run.
+type item struct {
+	producer uint64
+	n        uint32
+}
+
+func newProducer() item { return item{producer: rand.Uint64()} }
 
 // noise is what items are cut out of.
 var noise = func() []byte {
@@ -73,12 +78,12 @@ var noise = func() []byte {
 }()
 
 func (i item) header() []byte {
-	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, i.producer), i.n)
+	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint64(nil, i.producer), i.n)
 }
 
 // bytes returns the kth piece of the item.
 func (i item) bytes(k, size uint32) []byte {
-	offset := (i.producer*7919 + i.n*101 + k*13) % (1 << 19)
+	offset := (uint32(i.producer) + i.n*101 + k*13) % (1 << 19)
 	return noise[offset:][:size]
 }
 
@@ -104,13 +109,13 @@ func (i item) little() *Record {
 func (i item) small() []byte { return append(i.header(), i.bytes(0, i.n*31%3000)...) }
 
 func itemOf(data []byte) item {
-	return item{binary.NativeEndian.Uint32(data), binary.NativeEndian.Uint32(data[4:])}
+	return item{binary.NativeEndian.Uint64(data), binary.NativeEndian.Uint32(data[8:])}
 }
 
-func torn(i item) error { return fmt.Errorf("item %d of process %d is torn", i.n, i.producer) }
+func torn(i item) error { return fmt.Errorf("item %d of producer %x is torn", i.n, i.producer) }
 
 func produceItems(s *shm.Segment, record func(item) *Record) error {
-	for i := (item{producer: uint32(os.Getpid())}); ; i.n++ {
+	for i := newProducer(); ; i.n++ {
 		if err := Of(s, 0).Put(s, nil, record(i), forever); err != nil {
 			return err
 		}
@@ -188,7 +193,7 @@ func moveItems(s *shm.Segment, record func(item) *Record) error {
 const batchItems = 10
 
 func produceBatches(s *shm.Segment) error {
-	i := item{producer: uint32(os.Getpid())}
+	i := newProducer()
 	for {
 		var b Batch
 		for range 1 + i.n%batchItems {
@@ -302,17 +307,19 @@ func TestKilledAtRandom(t *testing.T) {
 				running[i] = start(t, s, role, name)
 			}
 
+			var arrivals atomic.Uint64
 			came := map[item]bool{}
-			last := map[uint32]uint32{}
+			last := map[uint64]uint32{}
 			seen := func(i item) {
 				if came[i] {
-					t.Errorf("item %d of process %d came twice", i.n, i.producer)
+					t.Errorf("item %d of producer %x came twice", i.n, i.producer)
 				}
 				came[i] = true
 				last[i.producer] = max(last[i.producer], i.n)
+				arrivals.Add(1)
 			}
 			var done atomic.Bool
-			consumed := make(chan error)
+			consumed := make(chan struct{})
 			var most int64
 			go func() {
 				var err error
@@ -326,12 +333,22 @@ func TestKilledAtRandom(t *testing.T) {
 						}
 					}
 				}
-				consumed <- err
+				if err != nil {
+					t.Error(err)
+				}
+				close(consumed)
 			}()
 
 			kills, movers := numberOfKills(t), len(roles)/2
 			for i := range kills {
 				k := i % len(roles)
+				before := arrivals.Load()
+				for end := time.Now().Add(20 * time.Second); arrivals.Load() == before; {
+					if time.Now().After(end) {
+						t.Fatalf("nothing came any more after %d kills", i)
+					}
+					time.Sleep(100 * time.Microsecond)
+				}
 				time.Sleep(time.Duration(rand.N(20_000_000)))
 				if i%5 == 0 {
 					_ = running[k].Process.Signal(unix.SIGSTOP)
@@ -351,9 +368,7 @@ func TestKilledAtRandom(t *testing.T) {
 				}
 			}
 			done.Store(true)
-			if err := <-consumed; err != nil {
-				t.Fatal(err)
-			}
+			<-consumed
 
 			for _, q := range streams {
 				err := error(nil)
