@@ -550,23 +550,73 @@ def test_a_producer_ahead_gives_memory_back() -> None:
     assert held(q._fileno()) < 32 * MIB
 
 
-def hold(q: Any, answers: Any) -> None:
-    items = [q.get(), q.get()]
-    assert all(item == array(4 * MIB) for item in items)
-    answers.put("holds them")
-    signal.pause()
+def test_consumers_are_killed_with_what_they_received(turns: Turns) -> None:
+    q = CTX.Queue()
+
+    def hold() -> None:
+        items = [q.get(), q.get()]
+        assert items == [array(4 * MIB)] * 2
+        turns.give(0)
+        signal.pause()
+
+    for _ in range(60):
+        q.put(array(4 * MIB))
+        q.put(array(4 * MIB))
+        pid = fork(hold)
+        turns.take(0)
+        os.kill(pid, signal.SIGKILL)
+        assert exit_code(pid) == -signal.SIGKILL
+    assert held(q._fileno()) < 160 * MIB
+    assert through(q, array(MIB)) == array(MIB)
+
+
+def relay(source: Any, target: Any) -> None:
+    held: list[Any] = []
+    while (item := source.get()) is not None:
+        held = [*held[-2:], item]
+        target.put(item)
 
 
 @pytest.mark.slow
-def test_consumers_are_killed_with_what_they_received(our_ctx: Any, our_start: Any) -> None:
-    q, answers = our_ctx.Queue(), our_ctx.Queue()
-    rounds = 60 if our_ctx.get_start_method() == "fork" else 30
-    for _ in range(rounds):
-        q.put(array(4 * MIB))
-        q.put(array(4 * MIB))
-        child = our_start(hold, q, answers)
-        assert answers.get(timeout=60) == "holds them"
-        child.kill()
-        child.join()
-    assert held(q._fileno()) < 160 * MIB
-    assert through(q, array(MIB)) == array(MIB)
+def test_processes_are_killed_while_they_pass_items_on() -> None:
+    """Each loses one item at most; all others arrive whole, and once."""
+    chance = random.Random(0)
+    to, back = CTX.Queue(), CTX.Queue()
+    relays = []
+    arrived: list[int] = []
+    kills = 0
+
+    def replace_one() -> None:
+        if len(relays) == 2:
+            victim = relays.pop(0)
+            victim.kill()
+            victim.join()
+            victim.close()
+        relays.append(CTX.Process(target=relay, args=(to, back)))
+        relays[-1].start()
+
+    def receive() -> None:
+        while not back.empty():
+            number, repeated, item = back.get()
+            assert item == Array(repeated * (len(item.data) // 8))
+            arrived.append(number)
+
+    for number in range(400):
+        repeated = chance.randbytes(8)
+        size = chance.choice([64, BUFFER, WHOLE, MIB])
+        to.put((number, repeated, Array(bytearray(repeated * (size // 8)))))
+        if number % 4 == 0:
+            replace_one()
+            kills += 1
+            receive()
+    for _ in relays:
+        to.put(None)
+    for each in relays:
+        each.join()
+        assert each.exitcode == 0
+        each.close()
+    receive()
+    assert len(set(arrived)) == len(arrived)
+    assert len(arrived) >= 400 - kills
+    assert held(to._fileno()) < 128 * MIB
+    assert held(back._fileno()) < 128 * MIB
