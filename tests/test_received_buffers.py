@@ -550,6 +550,7 @@ def test_a_producer_ahead_gives_memory_back() -> None:
     assert held(q._fileno()) < 32 * MIB
 
 
+@pytest.mark.slow
 def test_consumers_are_killed_with_what_they_received(turns: Turns) -> None:
     q = CTX.Queue()
 
