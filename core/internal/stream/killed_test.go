@@ -246,11 +246,14 @@ func runChild(what string) error {
 	if err := s.Open(3, shm.KindQueue); err != nil {
 		return err
 	}
-	role, name := what[:4], what[5:]
-	if role == "move" {
+	switch role, name := what[:4], what[5:]; role {
+	case "step":
+		return runAlone(s)
+	case "move":
 		return traffics[name].move(s)
+	default:
+		return traffics[name].produce(s)
 	}
-	return traffics[name].produce(s)
 }
 
 func start(t testing.TB, s *shm.Segment, role, name string) *exec.Cmd {
