@@ -94,8 +94,8 @@ const (
 	minLooking = 8 << 20 / chunkSize
 	minKept    = 16 << 20
 
-	// An extent gets its memory in steps, because before Linux 6.11 any signal makes
-	// fallocate(2) undo what it did. Where a timer runs, a large one never ends.
+	// An extent gets its memory in steps, because in Linux 6.1 and before any signal
+	// makes fallocate(2) undo what it did. Where a timer runs, a large one never ends.
 	maxStep = 1 << 20
 )
 
@@ -201,7 +201,8 @@ func (x Extents) Take(n uint64, l *futex.Limit) (Ref, error) {
 // something since this handle last took an extent, it waits for about as long as
 // fresh memory would take, a nanosecond for each byte.
 func (x Extents) awaitRelease(before uint32, n uint64, l *futex.Limit) {
-	moment := futex.Limit{How: futex.Sleep, Deadline: min(l.Deadline, futex.Now()+int64(n))}
+	moment := *l
+	moment.How, moment.Deadline = futex.Sleep, min(l.Deadline, futex.Now()+int64(n))
 	// However it ends, the item is to be put.
 	_, _ = futex.AwaitWord(&x.p.released, &moment, &x.s.Spin[4], hasRelease{x.p, before})
 }
