@@ -52,7 +52,7 @@ def by_size(peer: str, size: int, seconds: float) -> float:
     message = bytes(size)
 
     def sample(n: int) -> float:
-        return objects(peer, message, consume, maxsize, 0, n)
+        return objects(peer, message, consume, maxsize, maxsize * size, n)
 
     return _enough(seconds, 1, sample) * size * 1e-9
 
