@@ -33,6 +33,9 @@ each = +@summary= failed=0; \
 	done; \
 	printf '\n== Summary\n%s' "$$summary"; exit $$failed
 
+# Tells the lines of recipes apart that run side by side.
+prefix = $(if $(PREFIX),2>&1 | sed -u 's/^/$(1): /')
+
 .PHONY: help
 help: ## List the targets
 	@echo "Usage: make TARGET [PYTHONS='python...']"
@@ -46,7 +49,7 @@ demo: .venvs/pythons ## Set up everything and run the main job: a parallel word 
 
 .PHONY: test
 test: .venvs/pythons ## Set up everything and run all tests: Go, then each CPython >= 3.11
-	$(call each,test,go $$(cut -d' ' -f1 .venvs/pythons))
+	+@$(MAKE) --jobs=2 --keep-going PREFIX=1 test-go $$(sed 's/^\([^ ]*\).*/test-\1/' .venvs/pythons)
 
 .PHONY: test-quick
 test-quick: .venvs/pythons $(GO) ## Run the quick tests: Go without -race, one CPython
@@ -57,12 +60,12 @@ test-quick: .venvs/pythons $(GO) ## Run the quick tests: Go without -race, one C
 test-go: $(GO)
 	$(title) 'go vet, go test -race'
 	$(GO) vet ./...
-	$(GO) test -race -timeout 10m ./core/... ./capi/...
+	$(GO) test -race -timeout 10m ./core/... ./capi/... $(call prefix,go)
 
 # --foreground lets Ctrl-C through, but leaves the children of a hung run alone.
 test-3.%: .venvs/3.%/installed
 	$(title) 'CPython 3.$*: pytest'
-	@timeout $(if $(CI),,--foreground) --kill-after=30 25m .venvs/3.$*/bin/python -P -m pytest $(PYTEST_ARGS)
+	@timeout $(if $(CI),,--foreground) --kill-after=30 25m .venvs/3.$*/bin/python -P -m pytest $(PYTEST_ARGS) $(call prefix,3.$*)
 
 # The interpreter is not built with the sanitizers, so their runtimes come first;
 # Go handles SIGSEGV itself, and CPython does not free everything at exit.
@@ -174,8 +177,7 @@ clean: ## Remove everything that was made
 	@python=$$(awk '$$1 == "3.$*" { print $$2 }' .venvs/pythons); \
 	[[ $$python ]] || { echo "There is no usable CPython 3.$* here; see .venvs/pythons."; exit 1; }; \
 	$(@D)/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear $(@D)
-	@rm -rf build
-	CFLAGS=-Werror $(@D)/bin/pip install -q '.[test,examples]'
+	@flock .venvs/pythons bash -c "rm -rf build; CFLAGS=-Werror $(@D)/bin/pip install -q '.[test,examples]'"
 	@touch $@
 
 .venvs/3.%/bench: .venvs/3.%/installed pyproject.toml
