@@ -172,21 +172,13 @@ func (c *Conn) Send(ctx context.Context, msg []byte) error { return c.SendWithin
 // Recv receives a message, waiting for one. Errors: io.EOF, when none is left and
 // the other end is gone; the cause of ctx's end.
 func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
+	l := within(ctx)
 	var small [smallItem]byte
-	n, err := c.RecvWithin(small[:], within(ctx))
+	n, err := c.RecvWithin(small[:], l)
 	if err == nil {
 		return bytes.Clone(small[:n]), nil
 	}
-	for {
-		long, ok := err.(TooLong)
-		if !ok {
-			return nil, err
-		}
-		buf := make([]byte, long)
-		if n, err = c.RecvWithin(buf, within(ctx)); err == nil {
-			return buf[:n], nil
-		}
-	}
+	return receiveLong(err, func(buf []byte) (int, error) { return c.RecvWithin(buf, l) })
 }
 
 // SendWithin is Send within the limit l, for language bindings.

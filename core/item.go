@@ -29,3 +29,22 @@ func Extent(s *Segment, r Ref) ([]byte, error) { return stream.ExtentsOf(s).Byte
 
 // ReleaseExtent gives an extent that this process received back.
 func ReleaseExtent(s *Segment, r Ref) { stream.ExtentsOf(s).Release(r) }
+
+// smallItem is how long an item may be that is received without asking for its length.
+const smallItem = 512
+
+// receiveLong receives an item after an attempt that ended with err: again if the item
+// was too long, as often as another takes its place.
+func receiveLong(err error, receive func(buf []byte) (int, error)) ([]byte, error) {
+	for {
+		long, ok := err.(TooLong)
+		if !ok {
+			return nil, err
+		}
+		buf := make([]byte, long)
+		var n int
+		if n, err = receive(buf); err == nil {
+			return buf[:n], nil
+		}
+	}
+}

@@ -154,17 +154,12 @@ func (q *Queue) PutMany(ctx context.Context, items [][]byte) (int, error) {
 func (q *Queue) GetMany(ctx context.Context, limit int) ([][]byte, error) {
 	b := make(Batch, manyBytes)
 	n, size, err := q.GetManyWithin(b, uint64(max(limit, 0)), within(ctx))
-	switch err.(type) {
-	case nil:
-	case TooLong:
-		item, err := q.Get(ctx)
+	if _, long := err.(TooLong); long || err == ErrBuffers {
+		item, err := q.Get(ctx) // it may lie in an extent without having buffers
 		return [][]byte{item}, err
-	default:
-		if err != ErrBuffers {
-			return nil, err
-		}
-		item, err := q.Get(ctx) // which may be a large one without
-		return [][]byte{item}, err
+	}
+	if err != nil {
+		return nil, err
 	}
 	b = b[:size]
 	items := make([][]byte, n)
@@ -185,20 +180,8 @@ func (q *Queue) get(l *Limit) ([]byte, error) {
 	if err == nil {
 		return bytes.Clone(small[:n]), nil
 	}
-	for {
-		long, ok := err.(TooLong)
-		if !ok {
-			return nil, err
-		}
-		buf := make([]byte, long)
-		if n, err = q.GetWithin(buf, l); err == nil {
-			return buf[:n], nil
-		}
-	}
+	return receiveLong(err, func(buf []byte) (int, error) { return q.GetWithin(buf, l) })
 }
-
-// smallItem is how long an item may be that is found without asking for its length.
-const smallItem = 512
 
 // PutWithin is Put within the limit l, for language bindings.
 func (q *Queue) PutWithin(item []byte, l *Limit) error {

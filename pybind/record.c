@@ -88,19 +88,6 @@ ref_at(const char *buf, uint64_t i)
     return ref;
 }
 
-/* The object whose pickle is an extent. */
-static PyObject *
-decode_whole(const extent_origin *origin, gop_ref ref)
-{
-    PyObject *view = extent_view(origin, ref);
-    if (view == NULL) {
-        return NULL;
-    }
-    PyObject *obj = codec_decode_view(view);
-    Py_DECREF(view);
-    return obj;
-}
-
 /* A list of views of the extents at buf. */
 static PyObject *
 view_extents(const extent_origin *origin, const char *buf, uint32_t refs)
@@ -120,11 +107,17 @@ view_extents(const extent_origin *origin, const char *buf, uint32_t refs)
     return views;
 }
 
-/* The pickle of a record whose buffers are in extents, and views of these. */
+/* The pickle of a record with extents, and views of those that are its buffers; NULL
+ * if the pickle itself is one. */
 static int
 unpack(const extent_origin *origin, const gop_received *received, const char *buf,
        PyObject **pickle, PyObject **views)
 {
+    *views = NULL;
+    if (received->whole) {
+        *pickle = extent_view(origin, ref_at(buf, 0));
+        return *pickle == NULL ? -1 : 0;
+    }
     size_t before = received->refs * sizeof(gop_ref);
     *views = view_extents(origin, buf, received->refs);
     if (*views == NULL) {
@@ -141,16 +134,13 @@ unpack(const extent_origin *origin, const gop_received *received, const char *bu
 static PyObject *
 decode_with_extents(const extent_origin *origin, const gop_received *received, const char *buf)
 {
-    if (received->whole) {
-        return decode_whole(origin, ref_at(buf, 0));
-    }
     PyObject *pickle, *views;
     if (unpack(origin, received, buf, &pickle, &views) < 0) {
         return NULL;
     }
-    PyObject *obj = pickler_loads(pickle, views);
+    PyObject *obj = views == NULL ? codec_decode_view(pickle) : pickler_loads(pickle, views);
     Py_DECREF(pickle);
-    Py_DECREF(views);
+    Py_XDECREF(views);
     return obj;
 }
 
@@ -180,9 +170,6 @@ record_parts(PyObject *origin, gop_segment *segment, const gop_received *receive
     if (received->refs == 0) {
         pickle = bytes != NULL ? Py_NewRef(bytes)
                                : PyBytes_FromStringAndSize(buf, (Py_ssize_t)received->len);
-    }
-    else if (received->whole) {
-        pickle = extent_view(&from, ref_at(buf, 0));
     }
     else {
         (void)unpack(&from, received, buf, &pickle, &views);

@@ -244,11 +244,16 @@ func (x Extents) take(need uint64, grow bool, l *futex.Limit) (uint32, *extent, 
 	if err != nil {
 		return 0, nil, err
 	}
+	x.own(e, class)
+	atomic.StoreUint32(&x.s.Spin[4], x.p.releases.Load())
+	return c, e, nil
+}
+
+// own makes this process the owner of an extent that is on no stack any more.
+func (x Extents) own(e *extent, class uint32) {
 	e.item.Store(none)
 	e.owner.Store(futex.Self)
 	x.p.live += 1 << class
-	atomic.StoreUint32(&x.s.Spin[4], x.p.releases.Load())
-	return c, e, nil
 }
 
 // grow takes an extent that is lost, or has no memory, or is new.
@@ -407,9 +412,7 @@ func (x Extents) excess() (uint32, *extent) {
 	for class := uint32(numClasses - 1); class >= minClass; class-- {
 		if x.p.warm[class] != 0 {
 			if c, e, err := x.pop(&x.p.warm, class); err == nil {
-				e.item.Store(none)
-				e.owner.Store(futex.Self)
-				x.p.live += 1 << class
+				x.own(e, class)
 				return c, e
 			}
 		}
@@ -504,8 +507,8 @@ func (x Extents) lost(e *extent, owner uint64, known *judgement) bool {
 	return known.dead
 }
 
-// enqueue hands the extents of an item over to it. The caller holds putLock of
-// stream i, and is about to commit the item.
+// enqueue hands the extents of an item over to it. The caller holds putLock of its
+// stream, and is about to commit the item.
 func (x Extents) enqueue(refs []Ref, item uint64) error {
 	for _, r := range refs {
 		e, err := x.find(r)

@@ -156,7 +156,7 @@ func (t *Stream) tryPut(s *shm.Segment, b Bell, r *Record, grow bool, l *futex.L
 	switch {
 	case flags&shut != 0:
 		err = ErrShut
-	case !t.hasRoom(st, r.items()):
+	case !t.admits(st, r.items()):
 		err = ErrFull
 	case flags&watched == 0 && v.fits(st, r):
 		err = v.appendHere(st, r)
@@ -170,8 +170,8 @@ func (t *Stream) tryPut(s *shm.Segment, b Bell, r *Record, grow bool, l *futex.L
 	return err
 }
 
-// hasRoom reports whether the bounds allow so many more items. The caller holds putLock.
-func (t *Stream) hasRoom(st *putState, items uint64) bool {
+// admits reports whether the bounds allow so many more items. The caller holds putLock.
+func (t *Stream) admits(st *putState, items uint64) bool {
 	if t.maxItems > 0 && st.puts-t.taken+items > t.maxItems {
 		t.taken = t.gets.Load()
 		if st.puts-t.taken+items > t.maxItems {
