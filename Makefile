@@ -19,7 +19,7 @@ GO := .venvs/tools/go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Go packages that may import unsafe and golang.org/x/sys/unix; shm alone maps memory.
-UNSAFE := capi|core|core/internal/(arena|futex|process|shm|socket|stream)
+UNSAFE := capi|core|core/internal/(arena|fault|futex|process|shm|socket|stream)
 
 first = $$(head -n 1 .venvs/pythons | cut -d' ' -f1)
 requirements = $(TOOLS)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["optional-dependencies"]["$(1)"], sep="\n")'
