@@ -55,9 +55,8 @@
 // process had taken out of a queue is gone with it.
 //
 // Processes are told apart by pid and start time, so all users of a segment have
-// to be in one pid namespace (pid_namespaces(7)). A process that calls execve(2)
-// while another of its threads is inside the engine remains the owner of a lock
-// that it will never release.
+// to be in one pid namespace (pid_namespaces(7)). A process that calls execve(2) has
+// died, as far as the others are concerned.
 //
 // # Forks
 //

@@ -1,4 +1,5 @@
-// Package process tells processes apart, also when a pid is used again.
+// Package process tells processes apart, also when a pid is used again, or the
+// process executes another program.
 package process
 
 import (
@@ -10,13 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ID identifies a process for as long as the machine runs: the pid, and the
-// time at which the process started, in clock ticks since boot, modulo 2^32.
-// Start is 0 where there is no /proc; the pid then has to do.
+// ID identifies a process, until it calls execve(2), for as long as the machine runs.
+//
+// Start is 0 where there is no /proc; the pid then has to do. Else its lower 20 bits
+// are the time at which the process started, in clock ticks since boot, and the upper
+// 12 a hash of where the kernel put its stack, at random for each execve; 0 if that
+// is hidden from this process (proc_pid_stat(5)), and then anything may be.
 type ID struct {
 	PID   uint32
 	Start uint32
 }
+
+const startBits = 20
 
 // Self is this process. A forked child runs a Go runtime of its own, which
 // initialises it anew.
@@ -28,11 +34,11 @@ func self() ID {
 	if err != nil {
 		return ID{PID: uint32(pid)}
 	}
-	return ID{PID: uint32(pid), Start: st.start}
+	return ID{PID: uint32(pid), Start: st.id()}
 }
 
-// Alive reports whether the process still runs. One that is dead but not yet
-// waited for does not.
+// Alive reports whether the process still runs, and still the same program. One that
+// is dead but not yet waited for does not.
 func (id ID) Alive() bool {
 	if id == Self {
 		return true
@@ -46,7 +52,7 @@ func (id ID) Alive() bool {
 		// (proc(5), hidepid): kill has to do.
 		return unix.Kill(int(id.PID), 0) != unix.ESRCH
 	}
-	if id.Start != 0 && st.start != id.Start {
+	if id.Start != 0 && !same(id.Start, st.id()) {
 		return false
 	}
 	// A leader that called pthread_exit is a zombie while its threads run on.
@@ -73,8 +79,27 @@ func Runs(tid uint32) bool {
 
 type stat struct {
 	state   byte
-	threads uint32
-	start   uint32
+	threads uint64
+	start   uint64 // clock ticks since boot
+	stack   uint64 // the address of its bottom; 0: hidden
+}
+
+// id returns ID.Start of the process.
+func (st *stat) id() uint32 {
+	const programs = 1<<(32-startBits) - 1
+	program := uint32(0)
+	if st.stack != 0 {
+		program = 1 + uint32((st.stack>>4^st.stack>>20)%programs)
+	}
+	return program<<startBits | uint32(st.start)&(1<<startBits-1)
+}
+
+// same reports whether two values of ID.Start may be of one process.
+func same(a, b uint32) bool {
+	if a>>startBits == 0 || b>>startBits == 0 {
+		return (a^b)<<(32-startBits) == 0
+	}
+	return a == b
 }
 
 var errStat = errors.New("malformed /proc/pid/stat")
@@ -111,8 +136,8 @@ func readStat(pid uint32) (stat, error) {
 func parseStat(line []byte) (st stat, err error) {
 	// The command name, in parentheses, may itself hold spaces and parentheses.
 	rest := line[bytes.LastIndexByte(line, ')')+1:]
-	const state, threads, start = 0, 17, 19 // fields 3, 20 and 22 of the line
-	for n := 0; n <= start; n++ {
+	const state, threads, start, stack = 0, 17, 19, 25 // fields 3, 20, 22 and 28 of the line
+	for n := 0; n <= stack; n++ {
 		rest = bytes.TrimLeft(rest, " ")
 		end := bytes.IndexByte(rest, ' ')
 		if end <= 0 {
@@ -127,6 +152,8 @@ func parseStat(line []byte) (st stat, err error) {
 			st.threads, err = number(field)
 		case start:
 			st.start, err = number(field)
+		case stack:
+			st.stack, err = number(field)
 		}
 		if err != nil {
 			return stat{}, err
@@ -135,13 +162,13 @@ func parseStat(line []byte) (st stat, err error) {
 	return st, nil
 }
 
-// number returns a decimal number modulo 2^32.
-func number(digits []byte) (n uint32, err error) {
+// number returns a decimal number modulo 2^64.
+func number(digits []byte) (n uint64, err error) {
 	for _, d := range digits {
 		if d < '0' || d > '9' {
 			return 0, errStat
 		}
-		n = 10*n + uint32(d-'0')
+		n = 10*n + uint64(d-'0')
 	}
 	return n, nil
 }

@@ -26,15 +26,16 @@ func TestAlive(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	st, err := readStat(uint32(cmd.Process.Pid))
+	pid := uint32(cmd.Process.Pid)
+	eventually(t, "the C library makes its thread known", func() bool { return Runs(pid) })
+	st, err := readStat(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	child := ID{uint32(cmd.Process.Pid), st.start}
-	if !child.Alive() || !child.HasThread(child.PID) {
+	child := ID{pid, st.id()}
+	if !child.Alive() || !child.HasThread(pid) {
 		t.Error("a child that sleeps")
 	}
-	eventually(t, "the C library makes its thread known", func() bool { return Runs(child.PID) })
 	if n := testing.AllocsPerRun(100, func() { _ = child.Alive(); _ = Runs(child.PID) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -53,15 +54,55 @@ func TestAlive(t *testing.T) {
 	}
 }
 
+// What a process had before it executed another program is nobody's.
+func TestAliveUntilExec(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "echo ready; read line; exec sleep 1000")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	st, err := readStat(uint32(cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := ID{uint32(cmd.Process.Pid), st.id()}
+	hidden := ID{before.PID, before.Start & (1<<startBits - 1)}
+	if !before.Alive() {
+		t.Error("a process before it calls exec")
+	}
+	if _, err := in.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the program before exec does not seem to run", func() bool { return !before.Alive() })
+	if !hidden.Alive() {
+		t.Error("a process of which only its start is known")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+}
+
 func TestParseStat(t *testing.T) {
 	const rest = " S 1 2 3 0 -1 4194304 5 0 6 0 7 8 9 10 20 0 "
 	for line, want := range map[string]stat{
-		"12 (sh)" + rest + "3 0 4294967298 11 12\n":          {'S', 3, 2},
-		"12 (a ) R 9 (b))" + rest + "1 0 77 11\n":            {'S', 1, 77},
-		"12 (sh) Z 1 2 3 0 -1 4 5 0 6 0 7 8 9 10 20 0 x 0 1": {},
-		"12 (sh) S 1 2 3\n":                                  {},
-		"12 (sh)":                                            {},
-		"":                                                   {},
+		"12 (sh)" + rest + "3 0 4294967298 11 12 13 14 15 16 17\n": {'S', 3, 4294967298, 16},
+		"12 (a ) R 9 (b))" + rest + "1 0 77 11 12 13 1 1 0 0\n":    {'S', 1, 77, 0},
+		"12 (sh)" + rest + "3 0 4294967298 11 12\n":                {},
+		"12 (sh) Z 1 2 3 0 -1 4 5 0 6 0 7 8 9 10 20 0 x 0 1":       {},
+		"12 (sh) S 1 2 3\n": {},
+		"12 (sh)":           {},
+		"":                  {},
 	} {
 		st, err := parseStat([]byte(line))
 		if st != want || (err == nil) != (want != stat{}) {
