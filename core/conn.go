@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"github.com/goprocessing/goprocessing/core/internal/socket"
@@ -114,6 +115,7 @@ func (c *Conn) Close() error {
 		c.sock = -1
 	}
 	if c.s.Base() != nil {
+		fault.Here("socket closed")
 		c.in().Doorbell.Closed.Add(1)
 	}
 	return errors.Join(err, c.s.Close())
@@ -234,6 +236,7 @@ func (c *Conn) send(msg *Item, l *Limit) (sent bool, err error) {
 			if err != nil {
 				return false, err
 			}
+			fault.Here("message put")
 			return true, c.tell()
 		}
 		again, err := c.awaitRoom(l)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/socket"
 	"github.com/goprocessing/goprocessing/core/internal/stream"
@@ -84,6 +85,7 @@ func (c *Conn) ring(d *stream.Doorbell, anew bool) error {
 		return nil // left to who was stopped inside; the message is sent
 	}
 	defer d.Lock.Unlock()
+	fault.Here("pipe's bell locked")
 	if inherited && d.Rung.Load() == 0 && socket.Unsent(c.sock) {
 		// There may be a bell, which a receiver that waits for this lock
 		// will only look for if Rung is set.
@@ -98,6 +100,7 @@ func (c *Conn) ring(d *stream.Doorbell, anew bool) error {
 	}
 	switch err := socket.Ring(c.sock); err {
 	case nil:
+		fault.Here("pipe's bell rung")
 		d.Rung.Store(1)
 		return nil
 	case unix.EPIPE:
@@ -141,6 +144,7 @@ func (c *Conn) settleLocked() socket.Next {
 		rung.Store(0)
 	case socket.Bell:
 		rung.Store(0)
+		fault.Here("pipe's bell taken to be silent")
 		if t.Len() > 0 {
 			rung.Store(1)
 			break
@@ -169,6 +173,7 @@ func (c *Conn) WatchWithin(l *Limit) (fd int, err error) {
 		}
 		defer d.Lock.Unlock()
 		d.Watched.Store(1)
+		fault.Here("pipe watched")
 		c.settleLocked()
 	}
 	return int(c.sock), nil

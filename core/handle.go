@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/socket"
 	"golang.org/x/sys/unix"
 )
@@ -55,8 +56,10 @@ func (c *Conn) tryRecvHandle(l *Limit) (int, error) {
 	defer d.Lock.Unlock()
 	defer c.settleLocked()
 	d.Rung.Store(0) // in case there is a bell to be read
+	fault.Here("bell taken to be silent")
 	for {
 		handle, err := socket.ReadHandle(c.sock)
+		fault.Here("handle or bell read")
 		if handle >= 0 || err != nil {
 			return handle, err
 		}

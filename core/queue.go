@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"github.com/goprocessing/goprocessing/core/internal/stream"
@@ -45,6 +46,7 @@ func CreateQueue(q *Queue, maxItems uint64) error {
 		return err
 	}
 	q.bell = int32(fd)
+	fault.Here("queue's segment made")
 	stream.Init(&q.s, 0, 1, maxItems, 0)
 	return nil
 }
@@ -110,6 +112,7 @@ func (q *Queue) Close() error {
 	// If the program closed all its descriptors, it closed both.
 	owned := q.s.CheckDescriptor() == nil && q.bell >= 0
 	err := q.s.Close()
+	fault.Here("queue's segment closed")
 	if owned {
 		err = errors.Join(err, unix.Close(int(q.bell)))
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"golang.org/x/sys/unix"
@@ -114,6 +115,7 @@ func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error)
 			if err := s.Allocate(slots.allocated, pageSize); err != nil {
 				return 0, err
 			}
+			fault.Here("page of slots allocated")
 			slots.allocated += pageSize
 		}
 		p, err := s.At(offset, region.slot)
@@ -121,9 +123,11 @@ func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error)
 			return 0, err
 		}
 		slots.used[i] |= 1 << (n % 64)
+		fault.Here("slot marked used")
 		slot := (*Slot)(p)
 		clear(unsafe.Slice((*byte)(unsafe.Pointer(slot)), region.slot))
 		slot.kind, slot.max = kind, limit
+		fault.Here("slot filled in")
 		slot.word.Store(value)
 		return offset, nil
 	}
@@ -148,8 +152,11 @@ func Release(s *shm.Segment, offset uint64) error {
 		}
 	}
 	n := (offset - regions[r].start) / regions[r].slot
+	fault.Here("slot's blocks freed")
 	slot.kind = Free
+	fault.Here("slot freed")
 	h.slots[r].used[n/64] &^= 1 << (n % 64)
+	fault.Here("slot marked unused")
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"golang.org/x/sys/unix"
@@ -52,8 +53,10 @@ func (b *Barrier) lock(s *shm.Segment, l *futex.Limit) error {
 	if err != nil || !inherited {
 		return err
 	}
+	fault.Here("barrier inherited")
 	err = b.settle(s)
 	if err == nil {
+		fault.Here("inherited barrier settled")
 		// The dead one may have been a party already, or half withdrawn.
 		err = b.check(s, (*Waiter).gone)
 	}
@@ -69,6 +72,7 @@ func (b *Barrier) unlock() {
 	b.ring = false
 	b.mutex.Unlock()
 	if ring {
+		fault.Here("barrier unlocked")
 		futex.Wake(b.bellFutex(), futex.All)
 	}
 }
@@ -81,6 +85,7 @@ func (b *Barrier) end(s *shm.Segment, passed bool, next uint32) error {
 		next |= complete
 	}
 	b.word.Store(next)
+	fault.Here("round ended")
 	if w&state == acting {
 		futex.Wake(b.futex(), futex.All)
 	}
@@ -98,11 +103,14 @@ func (b *Barrier) settle(s *shm.Segment) error {
 			if was, decided := e.decide(verdict); decided && was&sleeps != 0 {
 				b.ring = true
 			}
+			fault.Here("party got its verdict")
 		}
 		return true
 	})
 	if b.ring {
+		fault.Here("parties got their verdicts")
 		b.bell.Add(1)
+		fault.Here("barrier's bell changed")
 	}
 	return err
 }
@@ -119,6 +127,7 @@ func (b *Barrier) check(s *shm.Segment, gone func(*Waiter) bool) error {
 		return true
 	})
 	if err == nil && dead {
+		fault.Here("dead parties freed")
 		err = b.end(s, false, unusable)
 	}
 	return err
@@ -157,6 +166,7 @@ func (b *Barrier) Arrive(s *shm.Segment, tid uint32, acts bool, l *futex.Limit) 
 }
 
 func (b *Barrier) arrive(s *shm.Segment, tid uint32, acts bool) (e *Waiter, index int, last bool, err error) {
+	fault.Here("barrier locked")
 	if b.phase() == unusable {
 		return nil, 0, false, ErrBroken
 	}
@@ -175,6 +185,7 @@ func (b *Barrier) arrive(s *shm.Segment, tid uint32, acts bool) (e *Waiter, inde
 		}
 	}
 	if last && !acts {
+		fault.Here("round about to end")
 		return nil, index, true, b.end(s, true, filling)
 	}
 	round := b.round()
@@ -187,8 +198,10 @@ func (b *Barrier) arrive(s *shm.Segment, tid uint32, acts bool) (e *Waiter, inde
 		e.word.Store(free)
 		return nil, 0, false, ErrBroken
 	}
+	fault.Here("party arrived")
 	if last {
 		b.word.Store(b.word.Load() | acting)
+		fault.Here("action announced")
 	}
 	return e, index, last, nil
 }
@@ -232,6 +245,7 @@ func (b *Barrier) Finish(s *shm.Segment, e *Waiter, ok bool) error {
 			return err
 		}
 	}
+	fault.Here("action ended")
 	_, err := e.take()
 	return err
 }
@@ -242,6 +256,7 @@ func (e *Waiter) take() (index int, err error) {
 	if e.state() == broken {
 		err = ErrBroken
 	}
+	fault.Here("verdict read")
 	e.word.Store(free)
 	return index, err
 }
@@ -286,6 +301,7 @@ func (b *Barrier) TimeOut(s *shm.Segment, e *Waiter) (index int, err error) {
 		if b.phase() == acting {
 			return 0, unix.EBUSY
 		}
+		fault.Here("party about to break the barrier")
 		if err := b.end(s, false, unusable); err != nil {
 			return 0, err
 		}
@@ -309,6 +325,7 @@ func (b *Barrier) Withdraw(s *shm.Segment, e *Waiter) error {
 		err = b.table().each(s, func(other *Waiter) bool {
 			if other.state() == waiting && other.ticket > e.ticket {
 				other.ticket--
+				fault.Here("party renumbered")
 			}
 			return true
 		})
@@ -323,6 +340,7 @@ func (b *Barrier) Reset(s *shm.Segment, l *futex.Limit) error {
 		return err
 	}
 	defer b.unlock()
+	fault.Here("barrier locked to reset")
 	return b.end(s, false, filling)
 }
 
@@ -332,6 +350,7 @@ func (b *Barrier) Abort(s *shm.Segment, l *futex.Limit) error {
 		return err
 	}
 	defer b.unlock()
+	fault.Here("barrier locked to abort")
 	return b.end(s, false, unusable)
 }
 

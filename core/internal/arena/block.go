@@ -3,6 +3,7 @@ package arena
 import (
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"golang.org/x/sys/unix"
@@ -48,6 +49,7 @@ func allocBlock(s *shm.Segment) (offset uint64, err error) {
 		if err := s.Allocate(offset, blockSize); err != nil {
 			return 0, err
 		}
+		fault.Here("block allocated")
 		h.blocks++
 	}
 	b, err := blockAt(s, offset)
@@ -56,8 +58,10 @@ func allocBlock(s *shm.Segment) (offset uint64, err error) {
 	}
 	if offset == h.block {
 		h.block = b.next
+		fault.Here("block taken off the list")
 	}
 	*b = block{}
+	fault.Here("block cleared")
 	return offset, nil
 }
 
@@ -69,7 +73,9 @@ func (h *header) freeBlocks(s *shm.Segment, t *Waiters) error {
 	}
 	chain := t.next
 	t.next = 0
+	fault.Here("blocks taken away from a slot")
 	*last = h.block
+	fault.Here("blocks linked to the list")
 	h.block = chain
 	return nil
 }

@@ -3,6 +3,7 @@ package arena
 import (
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 )
@@ -33,6 +34,7 @@ func (c *Condition) Enter(s *shm.Segment, tid uint32, l *futex.Limit) (*Waiter, 
 		return nil, err
 	}
 	defer c.mutex.Unlock()
+	fault.Here("condition locked")
 	c.tickets++
 	return c.table().enter(s, tid, c.tickets, 0, func() error { return c.reap(s, waiting) })
 }
@@ -58,6 +60,7 @@ func (c *Condition) look(s *shm.Segment) {
 		return
 	}
 	defer c.mutex.Unlock()
+	fault.Here("condition locked to look")
 	_ = c.reap(s, notified)
 }
 
@@ -75,6 +78,7 @@ func (c *Condition) reap(s *shm.Segment, from uint32) error {
 			_, failed = c.notify(s, 1, e.until)
 		}
 		if failed == nil {
+			fault.Here("dead waiter's notification passed on")
 			e.word.Store(free)
 		}
 		return failed == nil
@@ -93,12 +97,14 @@ func (c *Condition) Leave(s *shm.Segment, e *Waiter, pass bool) (wasNotified boo
 	}
 	for w := e.word.Load(); w&state == waiting; w = e.word.Load() {
 		if e.word.CompareAndSwap(w, free) {
+			fault.Here("waiter left")
 			return false, nil
 		}
 	}
 	if pass {
 		if _, err = c.mutex.Lock(&futex.Limit{How: futex.NoWait}); err == nil {
 			_, err = c.notify(s, 1, e.until)
+			fault.Here("notification passed on")
 			c.mutex.Unlock()
 		}
 	}
@@ -113,6 +119,7 @@ func (c *Condition) Notify(s *shm.Segment, n int, l *futex.Limit) (int, error) {
 		return 0, err
 	}
 	defer c.mutex.Unlock()
+	fault.Here("condition locked to notify")
 	return c.notify(s, n, c.tickets)
 }
 
@@ -146,6 +153,7 @@ func (c *Condition) notify(s *shm.Segment, n int, until uint64) (count int, err 
 
 func (e *Waiter) notify(until uint64) bool {
 	e.until = until
+	fault.Here("range of a notification noted")
 	return e.resolve(notified)
 }
 

@@ -3,6 +3,7 @@ package arena
 import (
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 )
 
@@ -34,6 +35,7 @@ func (e *Event) Set() {
 			return
 		}
 		if e.word.CompareAndSwap(v, v&^eventWaiters+eventOnce|eventSet) {
+			fault.Here("event set")
 			if v&eventWaiters != 0 {
 				futex.Wake(e.futex(), futex.All)
 			}
@@ -43,7 +45,10 @@ func (e *Event) Set() {
 }
 
 // Clear clears the event.
-func (e *Event) Clear() { e.word.And(^uint32(eventSet)) }
+func (e *Event) Clear() {
+	e.word.And(^uint32(eventSet))
+	fault.Here("event cleared")
+}
 
 // Word returns the event's word, for Wait.
 func (e *Event) Word() uint32 { return e.word.Load() }

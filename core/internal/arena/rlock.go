@@ -3,6 +3,7 @@ package arena
 import (
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,9 @@ func (k *RLock) Acquire(owner uint64, l *futex.Limit) error {
 	if err := k.semaphore().Acquire(l); err != nil {
 		return err
 	}
+	fault.Here("rlock's semaphore acquired")
 	k.owner.Store(owner)
+	fault.Here("rlock owned")
 	k.depth.Store(1)
 	return nil
 }
@@ -43,6 +46,7 @@ func (k *RLock) Release(owner uint64) error {
 	if k.depth.Add(^uint32(0)) > 0 {
 		return nil
 	}
+	fault.Here("rlock's depth cleared")
 	return k.semaphore().Release()
 }
 

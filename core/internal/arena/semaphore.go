@@ -3,6 +3,7 @@ package arena
 import (
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +36,7 @@ func (m *Semaphore) Acquire(l *futex.Limit) error {
 	}
 	slept, err := futex.Await(l, m.futex(), &m.spin, semaphoreWait{m})
 	if slept && m.Value() > 0 {
+		fault.Here("semaphore left for the next")
 		// Released more than once before this one ran: only the first
 		// release found bit 31 and woke somebody.
 		m.wake()
@@ -71,6 +73,7 @@ func (m *Semaphore) try(flag uint32) bool {
 			return false
 		}
 		if m.word.CompareAndSwap(v, v-1|flag) {
+			fault.Here("semaphore acquired")
 			return true
 		}
 	}
@@ -85,7 +88,9 @@ func (m *Semaphore) Release() error {
 			return unix.EOVERFLOW
 		}
 		m.owner.Store(0)
+		fault.Here("semaphore's owner cleared")
 		if m.word.CompareAndSwap(v, v&MaxValue+1) {
+			fault.Here("semaphore released")
 			if v&semWaiters != 0 {
 				m.wake()
 			}

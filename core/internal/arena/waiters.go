@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/process"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
@@ -107,6 +108,7 @@ func (e *Waiter) resolve(verdict uint32) bool {
 	if !decided {
 		return false
 	}
+	fault.Here("verdict given")
 	lives := false
 	if w&sleeps == 0 {
 		// It will see the word before it sleeps.
@@ -214,7 +216,9 @@ func (t *Waiters) enter(s *shm.Segment, tid uint32, ticket, until uint64, reap f
 			vacant.tid, vacant.owner = tid, process.Self
 			vacant.ticket, vacant.until = ticket, until
 			t.high = max(t.high, uint32(number)+1)
+			fault.Here("waiter filled in")
 			vacant.word.Store(waiting)
+			fault.Here("waiter entered")
 			return vacant, nil
 		}
 		if reap != nil {
@@ -229,7 +233,9 @@ func (t *Waiters) enter(s *shm.Segment, tid uint32, ticket, until uint64, reap f
 		if err != nil {
 			return nil, err
 		}
+		fault.Here("block not yet linked")
 		*link = offset
+		fault.Here("block linked")
 	}
 }
 

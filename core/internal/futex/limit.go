@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"golang.org/x/sys/unix"
 )
 
@@ -71,11 +72,13 @@ func Await[C Condition](l *Limit, word, spin *uint32, c C) (slept bool, err erro
 		bits, ready := c.Flag()
 		looked := false
 		if !ready {
+			fault.Here("sleep announced")
 			looked, err = l.sleep(word, bits, Look)
 			if err != nil {
 				return slept, err
 			}
 			slept = true
+			fault.Here("woken")
 		}
 		if c.Try(slept) {
 			return slept, nil

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/process"
 	"golang.org/x/sys/unix"
 )
@@ -99,11 +100,13 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 			}
 			w |= mutexWaiters
 		}
+		fault.Here("mutex marked wanted")
 		_, err := bounds.sleep(m.futex(), uint32(w), look)
 		if err != nil && err != unix.ETIMEDOUT {
 			return false, err
 		}
 		if m.word.Load() == w && !owner(w).Alive() && m.word.CompareAndSwap(w, Self|mutexWaiters) {
+			fault.Here("mutex inherited")
 			return true, nil
 		}
 		if err != nil {
@@ -116,6 +119,7 @@ func (m *Mutex) lockSlow(l *Limit) (inherited bool, err error) {
 // Unlock releases the lock.
 func (m *Mutex) Unlock() {
 	if w := m.word.Swap(0); w&mutexWaiters != 0 {
+		fault.Here("mutex unlocked")
 		Wake(m.futex(), 1)
 	}
 }

@@ -3,6 +3,8 @@ package futex
 import (
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 )
 
 // Word is a condition that threads of any process wait for: "the queue is not
@@ -34,6 +36,7 @@ func (w *Word) Wake(n int) {
 			return
 		}
 		if w.bits.CompareAndSwap(b, (b+2)&^mayWait) {
+			fault.Here("sleepers about to be woken")
 			Wake(w.raw(), n)
 			return
 		}

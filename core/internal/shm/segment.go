@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,6 +80,7 @@ func (s *Segment) Create(name string, kind uint32, size int64) error {
 	if err != nil {
 		return fmt.Errorf("creating a segment: %w", err)
 	}
+	fault.Here("file of a segment made")
 	err = unix.Fallocate(fd, 0, 0, size)
 	if err != nil {
 		err = fmt.Errorf("allocating a segment of %d bytes: %w", size, err)
@@ -93,7 +95,9 @@ func (s *Segment) Create(name string, kind uint32, size int64) error {
 		_ = unix.Close(fd)
 		return err
 	}
+	fault.Here("segment mapped")
 	*s.header() = Header{Magic: magic, Layout: Layout, Kind: kind}
+	fault.Here("segment made")
 	return nil
 }
 
@@ -111,6 +115,7 @@ func (s *Segment) Open(fd int, kind uint32) error {
 	if err := s.attach(fd, kind); err != nil {
 		return err
 	}
+	fault.Here("segment opened")
 	switch h := s.header(); {
 	case s.size.Load() < HeaderSize, h.Magic != magic:
 		err = ErrKind
@@ -150,6 +155,7 @@ func (s *Segment) header() *Header { return (*Header)(s.windows[0]) }
 // to be another file's.
 func (s *Segment) Close() error {
 	s.unmap()
+	fault.Here("segment unmapped")
 	owned := s.CheckDescriptor() == nil
 	fd := s.FD
 	s.FD = -1
@@ -191,6 +197,7 @@ func (s *Segment) window(k int) (unsafe.Pointer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mapping %d bytes of a segment: %w", windowSize(k), err)
 	}
+	fault.Here("window mapped")
 	if !atomic.CompareAndSwapPointer(&s.windows[k], nil, p) {
 		// Another thread was first.
 		_ = unix.MunmapPtr(p, windowSize(k))
@@ -259,6 +266,7 @@ func (s *Segment) Allocate(offset, n uint64) error {
 	}
 	for {
 		err := unix.Fallocate(int(s.FD), 0, int64(offset), int64(n))
+		fault.Here("memory allocated")
 		if err == unix.EINTR {
 			continue
 		}
@@ -274,6 +282,7 @@ func (s *Segment) Discard(offset, n uint64) {
 	if s.CheckDescriptor() != nil {
 		return
 	}
+	fault.Here("memory about to be given back")
 	// What fails here is kept, and used again.
 	_ = unix.Fallocate(int(s.FD), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(offset), int64(n))
 }

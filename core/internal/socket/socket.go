@@ -7,6 +7,7 @@ import (
 	"io"
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"golang.org/x/sys/unix"
 )
@@ -74,6 +75,7 @@ func TakeBells(fd int32, more bool) Next {
 	next := Bell
 	for next == Bell {
 		read(fd, &b, 1, 0)
+		fault.Here("bell read")
 		if !more {
 			return Nothing
 		}

@@ -3,6 +3,7 @@ package stream
 import (
 	"encoding/binary"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"golang.org/x/sys/unix"
@@ -116,6 +117,7 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 	if limit == 0 {
 		return 0, 0, false, ErrEmpty
 	}
+	fault.Here("getting a batch locked")
 	st := &t.get[gets&1]
 	start := position(st.head.Load())
 	head, first := start, start
@@ -132,11 +134,13 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 			first = head
 		}
 	}
+	fault.Here("batch read")
 	bytes := st.bytes.Load()
 	if n%2 == 0 {
 		// The slot of the state with n more items is the current one.
 		one := recordSize(binary.NativeEndian.Uint64(buf))
 		t.commitGet(gets+1, first, bytes+one)
+		fault.Here("first of a batch got")
 	}
 	t.commitGet(gets+n, head, bytes+uint64(size))
 	return n, size, head.chunk() != start.chunk(), nil

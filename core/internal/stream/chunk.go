@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 )
 
@@ -115,7 +116,9 @@ func (v *view) extend(st *putState) error {
 	if err != nil {
 		return err
 	}
+	fault.Here("chunk popped")
 	l.next = c
+	fault.Here("chunk linked")
 	st.tail = at(c, 0)
 	st.ready = ready
 	return nil
@@ -130,6 +133,7 @@ func (v *view) unused(st *putState) (uint32, error) {
 		if err := v.s.Allocate(uint64(start)*chunkSize, uint64(start)*linkSize); err != nil {
 			return 0, err
 		}
+		fault.Here("table of links allocated")
 		for c-start < tableChunks(start) {
 			c += v.t.stride
 		}
@@ -158,6 +162,7 @@ func (v *view) reserve(st *putState, n uint32) error {
 	if err != nil {
 		return err
 	}
+	fault.Here("tail chunk allocated")
 	st.ready = n
 	return nil
 }
@@ -193,7 +198,9 @@ func (v *view) collect(st *putState) error {
 		l.free = st.cold
 		st.cold = c
 	}
+	fault.Here("drained chunks stacked")
 	v.t.commit(st)
+	fault.Here("drained chunks collected")
 	// Only now: a chunk without memory must not be found anywhere but on the
 	// cold stack, also if this process is killed here.
 	var run discardRun

@@ -1,6 +1,9 @@
 package stream
 
-import "github.com/goprocessing/goprocessing/core/internal/futex"
+import (
+	"github.com/goprocessing/goprocessing/core/internal/fault"
+	"github.com/goprocessing/goprocessing/core/internal/futex"
+)
 
 // Bell is a descriptor that poll(2) finds readable while the bell is rung. A
 // handle that has none passes nil.
@@ -36,6 +39,7 @@ func (d *Doorbell) lock(b Bell, l *futex.Limit) error {
 		return err
 	}
 	if inherited {
+		fault.Here("doorbell inherited")
 		d.Rung.Store(0)
 		if b.Rung() {
 			d.Rung.Store(1)
@@ -48,12 +52,14 @@ func (d *Doorbell) lock(b Bell, l *futex.Limit) error {
 // fails no put: the item is in the stream all the same.
 func (d *Doorbell) ring(b Bell) {
 	if d.Rung.Load() == 0 && b.Ring() == nil {
+		fault.Here("doorbell rung")
 		d.Rung.Store(1)
 	}
 }
 
 func (d *Doorbell) silence(b Bell) {
 	if d.Rung.Load() == 1 && b.Silence() == nil {
+		fault.Here("doorbell silenced")
 		d.Rung.Store(0)
 	}
 }
@@ -84,7 +90,9 @@ func (t *Stream) Watch(b Bell, l *futex.Limit) error {
 			return err
 		}
 		t.getFlags.Or(watched)
+		fault.Here("half watched")
 		t.putFlags.Or(watched)
+		fault.Here("watched")
 		t.putLock.Unlock()
 	}
 	return t.settle(b, l)
@@ -115,11 +123,13 @@ func (t *Stream) settle(b Bell, l *futex.Limit) error {
 	if err := d.lock(b, l); err != nil {
 		return err
 	}
+	fault.Here("doorbell locked")
 	if t.Ready() {
 		d.ring(b)
 	} else {
 		d.silence(b)
 	}
+	fault.Here("doorbell settled")
 	d.Lock.Unlock()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/process"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
@@ -189,6 +190,7 @@ func (x Extents) Take(n uint64, l *futex.Limit) (Ref, error) {
 			x.Release(r)
 			return Ref{}, err
 		}
+		fault.Here("step of an extent allocated")
 		ready += step
 		e.ready.Store(ready)
 	}
@@ -218,6 +220,7 @@ func (r hasRelease) Ready() bool { return r.p.releases.Load() != r.before }
 func (x Extents) empty(c uint32, e *extent) {
 	n := e.ready.Load()
 	e.ready.Store(0)
+	fault.Here("extent marked empty")
 	x.s.Discard(uint64(c)*chunkSize, n)
 }
 
@@ -233,6 +236,7 @@ func (x Extents) take(need uint64, grow bool, l *futex.Limit) (uint32, *extent, 
 		return 0, nil, err
 	}
 	defer x.p.lock.Unlock()
+	fault.Here("pool locked")
 	class := classOf(need)
 	c, e, err := x.pop(&x.p.warm, class)
 	if err == nil && e == nil && !grow {
@@ -244,6 +248,7 @@ func (x Extents) take(need uint64, grow bool, l *futex.Limit) (uint32, *extent, 
 	if err != nil {
 		return 0, nil, err
 	}
+	fault.Here("extent popped")
 	x.own(e, class)
 	atomic.StoreUint32(&x.s.Spin[4], x.p.releases.Load())
 	return c, e, nil
@@ -253,6 +258,7 @@ func (x Extents) take(need uint64, grow bool, l *futex.Limit) (uint32, *extent, 
 func (x Extents) own(e *extent, class uint32) {
 	e.item.Store(none)
 	e.owner.Store(futex.Self)
+	fault.Here("extent owned")
 	x.p.live += 1 << class
 }
 
@@ -279,6 +285,7 @@ func (x Extents) enter(l *futex.Limit) error {
 		return err
 	}
 	if inherited {
+		fault.Here("pool inherited")
 		if err := x.recover(); err != nil {
 			x.p.lock.Unlock()
 			return err
@@ -316,6 +323,7 @@ func (x Extents) push(c uint32, e *extent) (class uint32) {
 		x.p.kept += ready
 	}
 	e.free = *top
+	fault.Here("extent put before the stack")
 	*top = c
 	return class
 }
@@ -347,8 +355,11 @@ func (x Extents) extend(class uint32, need uint64) (uint32, *extent, error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	fault.Here("place of an extent allocated")
 	x.p.fresh.Store(c + 1<<class)
+	fault.Here("gap made for an extent")
 	e.class.Store(class)
+	fault.Here("extent made")
 	return c, e, nil
 }
 
@@ -394,9 +405,12 @@ func (x Extents) release(c uint32, e *extent, n uint64) (uint32, *extent) {
 	}
 	defer x.p.lock.Unlock()
 	e.owner.Store(0)
+	fault.Here("extent disowned")
 	x.p.live -= 1 << x.push(c, e)
+	fault.Here("extent stacked")
 	x.p.low = min(x.p.low, x.p.live)
 	x.p.releases.Add(1)
+	fault.Here("release counted")
 	x.p.released.Wake(1)
 	if n > 0 {
 		x.p.recent = max(n, x.p.recent-x.p.recent/64)
@@ -412,6 +426,7 @@ func (x Extents) excess() (uint32, *extent) {
 	for class := uint32(numClasses - 1); class >= minClass; class-- {
 		if x.p.warm[class] != 0 {
 			if c, e, err := x.pop(&x.p.warm, class); err == nil {
+				fault.Here("excess popped")
 				x.own(e, class)
 				return c, e
 			}
@@ -438,6 +453,7 @@ func (x Extents) recover() error {
 	p := x.p
 	p.warm, p.cold = [numClasses]uint32{}, [numClasses]uint32{}
 	p.kept, p.live = 0, 0
+	fault.Here("stacks emptied")
 	var known judgement
 	for c := uint32(window0Chunks); c < p.fresh.Load(); {
 		start := windowStart(c)
@@ -458,7 +474,9 @@ func (x Extents) recover() error {
 		owner := e.owner.Load()
 		if owner != 0 && x.lost(e, owner, &known) {
 			x.forget(c, e, class)
+			fault.Here("lost extent's memory given back")
 			if e.owner.CompareAndSwap(owner, 0) {
+				fault.Here("lost extent freed")
 				owner = 0
 			}
 		}
@@ -469,6 +487,7 @@ func (x Extents) recover() error {
 		}
 		c += 1 << class
 	}
+	fault.Here("stacks rebuilt")
 	p.low = p.live
 	return nil
 }
@@ -516,7 +535,9 @@ func (x Extents) enqueue(refs []Ref, item uint64) error {
 			return err
 		}
 		e.item.Store(item)
+		fault.Here("extent numbered")
 		e.owner.Store(queued)
+		fault.Here("extent queued")
 	}
 	return nil
 }

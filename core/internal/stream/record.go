@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 )
@@ -138,6 +139,7 @@ func fill(s *shm.Segment, parts *[3][]byte, l *futex.Limit) (Ref, error) {
 	for _, part := range parts {
 		to = to[copy(to, part):]
 	}
+	fault.Here("extent filled")
 	return ref, nil
 }
 

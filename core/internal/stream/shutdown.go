@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 )
@@ -18,6 +19,7 @@ func (t *Stream) Shutdown(s *shm.Segment, b Bell, immediate bool, l *futex.Limit
 		return err
 	}
 	defer t.putLock.Unlock()
+	fault.Here("shutdown locked")
 	flags := uint32(shut)
 	if immediate {
 		// Nobody locks the other way round.
@@ -27,18 +29,23 @@ func (t *Stream) Shutdown(s *shm.Segment, b Bell, immediate bool, l *futex.Limit
 		defer t.getLock.Unlock()
 		flags |= gone
 		t.countDropped()
+		fault.Here("dropped items counted")
 	}
 	rung, err := t.ring(b, l)
 	if err != nil {
 		return err
 	}
+	fault.Here("bell rung for shutdown")
 	t.putFlags.Or(flags)
+	fault.Here("shut down")
 	if rung {
 		t.Doorbell.Lock.Unlock()
 	}
 	if immediate {
 		t.getFlags.Or(gone)
+		fault.Here("consumers' flags set")
 		t.discard(view{t, s})
+		fault.Here("items discarded")
 		t.idle.Wake(futex.All)
 	}
 	t.nonEmpty.Wake(futex.All)
@@ -66,8 +73,10 @@ func (t *Stream) discard(v view) {
 			to = gets + 1
 		}
 		t.commitGet(to, st.tail, st.bytes)
+		fault.Here("head moved towards the tail")
 	}
 	// What fails here keeps its memory.
 	_ = v.collect(&st)
+	fault.Here("discarded chunks collected")
 	ExtentsOf(v.s).recoverLost()
 }

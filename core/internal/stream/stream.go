@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"golang.org/x/sys/unix"
@@ -108,6 +109,7 @@ func (t *Stream) lockPut(l *futex.Limit) error {
 	}
 	if inherited {
 		t.publish(t.current().puts)
+		fault.Here("dead producer's item published")
 		t.nonEmpty.Wake(futex.All)
 	}
 	return nil
@@ -150,6 +152,7 @@ func (t *Stream) tryPut(s *shm.Segment, b Bell, r *Record, grow bool, l *futex.L
 	if err != nil {
 		return err
 	}
+	fault.Here("put locked")
 	st := &t.put[t.putSeq.Load()&1]
 	flags := t.putFlags.Load()
 	v := view{t, s}
@@ -165,6 +168,7 @@ func (t *Stream) tryPut(s *shm.Segment, b Bell, r *Record, grow bool, l *futex.L
 	}
 	t.putLock.Unlock()
 	if err == nil {
+		fault.Here("put unlocked")
 		t.nonEmpty.Wake(int(r.items()))
 	}
 	return err
@@ -210,13 +214,16 @@ func (v *view) appendHere(st *putState, r *Record) error {
 	for i := range r.Parts {
 		to = to[copy(to, r.Parts[i]):]
 	}
+	fault.Here("small record written")
 	seq := v.t.putSeq.Load() + 1
 	next := &v.t.put[seq&1]
 	next.puts, next.bytes = st.puts+1, st.bytes+size
 	next.tail, next.ready = st.tail+position(size), st.ready
 	next.first, next.fresh = st.first, st.fresh
 	next.warm, next.warms, next.cold = st.warm, st.warms, st.cold
+	fault.Here("put prepared")
 	v.t.putSeq.Store(seq)
+	fault.Here("put committed")
 	v.t.publish(next.puts)
 	return nil
 }
@@ -242,9 +249,11 @@ func (v *view) append(before putState, b Bell, r *Record, grow bool, l *futex.Li
 	if err := v.writeRecord(&st, r); err != nil {
 		return errors.Join(err, v.giveBack(&before, &st))
 	}
+	fault.Here("record written")
 	st.tail = st.tail.aligned()
 	x := ExtentsOf(v.s)
 	err := x.enqueue(r.Refs, v.item(before.puts))
+	fault.Here("extents queued")
 	st.bytes += size + r.beside()
 	st.puts += r.items()
 	rung := false
@@ -253,13 +262,17 @@ func (v *view) append(before putState, b Bell, r *Record, grow bool, l *futex.Li
 	}
 	if err != nil {
 		x.dequeue(r.Refs)
+		fault.Here("extents unqueued")
 		if e := v.giveBack(&before, &st); e != nil {
 			return errors.Join(err, e)
 		}
 		return err
 	}
+	fault.Here("bell rung for an item")
 	v.t.commit(&st)
+	fault.Here("record committed")
 	v.t.publish(st.puts)
+	fault.Here("record published")
 	if rung {
 		v.t.Doorbell.Lock.Unlock()
 	}
@@ -395,6 +408,7 @@ func (t *Stream) AwaitRoom(s *shm.Segment, l *futex.Limit) (slept bool, err erro
 // made use of it.
 func (t *Stream) WakeNextPut() {
 	if !t.Full() {
+		fault.Here("room left for the next producer")
 		t.nonFull.Wake(1)
 	}
 }
@@ -418,7 +432,9 @@ func copyExtent(s *shm.Segment, ref Ref, buf []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return copy(buf, from), nil
+	n := copy(buf, from)
+	fault.Here("extent copied")
+	return n, nil
 }
 
 // TryReceive is TryGet for those who use large data where it lies: buf is to hold
@@ -434,6 +450,7 @@ func (t *Stream) tryReceive(s *shm.Segment, buf, ref []byte, l *futex.Limit) (Re
 	if err := t.beginGet(l); err != nil {
 		return Received{}, err
 	}
+	fault.Here("get locked")
 	v := view{t, s}
 	r, passed, err := v.take(buf, ref)
 	if err == nil {
@@ -465,10 +482,12 @@ func (t *Stream) beginGet(l *futex.Limit) error {
 // endGet gives getLock back, after n items were taken. passed: the head left a chunk.
 func (t *Stream) endGet(s *shm.Segment, n uint64, passed bool) {
 	t.getLock.Unlock()
+	fault.Here("get unlocked")
 	if n > 0 {
 		t.nonFull.Wake(int(n))
 	}
 	if passed && (t.putLock.TryLock() || t.inheritPut(n)) {
+		fault.Here("put locked by a consumer")
 		// Chunks were drained: see to it that their memory is given back,
 		// also when there is no producer any more. The item is taken, so what
 		// fails here is left for the next put to meet.
@@ -484,7 +503,9 @@ func (t *Stream) commitGet(gets uint64, head position, bytes uint64) {
 	next := &t.get[gets&1]
 	next.head.Store(uint64(head))
 	next.bytes.Store(bytes)
+	fault.Here("get prepared")
 	t.gets.Store(gets)
+	fault.Here("get committed")
 }
 
 // nothing returns why TryGet found nothing.
@@ -532,6 +553,7 @@ func (v *view) take(buf, ref []byte) (r Received, passed bool, err error) {
 		}
 		size += beside
 	}
+	fault.Here("record read")
 	head = head.aligned()
 	t.commitGet(gets+1, head, st.bytes.Load()+size)
 	return r, head.chunk() != start.chunk(), nil
@@ -579,6 +601,7 @@ func (v *view) takeExtents(p *position, n uint64, whole bool, buf, ref []byte) (
 			return r, 0, err
 		}
 		beside += n
+		fault.Here("extent claimed")
 	}
 	return Received{int(rest), int(count), whole}, beside, nil
 }
@@ -650,6 +673,7 @@ func (t *Stream) Receive(s *shm.Segment, buf []byte, l *futex.Limit) (Received, 
 // there is to be another, for which this has waited.
 func (t *Stream) got(s *shm.Segment, err error, slept *bool, l *futex.Limit) (over bool, _ error) {
 	if *slept && err != ErrEmpty && t.Len() > 0 {
+		fault.Here("item left for the next consumer")
 		t.nonEmpty.Wake(1)
 	}
 	if err != ErrEmpty {
@@ -675,6 +699,7 @@ func (t *Stream) AwaitItem(s *shm.Segment, l *futex.Limit) error {
 	}
 	slept, err := t.awaitItem(s, l)
 	if slept && t.Ready() {
+		fault.Here("item seen by one who waits only")
 		// The wake-up was for one who takes the item.
 		t.nonEmpty.Wake(1)
 	}
@@ -699,6 +724,7 @@ func (t *Stream) Done() error {
 			return ErrDone
 		}
 		if t.done.CompareAndSwap(done, done+1) {
+			fault.Here("task marked done")
 			if done+1 >= t.due() {
 				t.idle.Wake(futex.All)
 			}
