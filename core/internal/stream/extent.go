@@ -435,8 +435,8 @@ func (x Extents) excess() (uint32, *extent) {
 	return 0, nil
 }
 
-// recoverLost makes the extents of items that were dropped free.
-func (x Extents) recoverLost() {
+// RecoverLost makes the extents of items that were dropped free.
+func (x Extents) RecoverLost() {
 	l := futex.Briefly()
 	if x.enter(&l) != nil {
 		return

@@ -16,65 +16,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// checkExtents validates the extents of a segment that nobody uses: none overlaps
-// another or what the streams use, and each has an owner or is on a stack, once.
-func checkExtents(t testing.TB, s *shm.Segment) (owned int) {
-	t.Helper()
-	x := ExtentsOf(s)
-	live := uint32(0)
-	free := map[uint32]bool{}
-	kept := uint64(0)
-	for class := uint32(0); class < numClasses; class++ {
-		for i, c := range []uint32{x.p.warm[class], x.p.cold[class]} {
-			for c != 0 {
-				e, err := x.at(c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if free[c] || e.owner.Load() != 0 || e.class.Load() != class || e.ready.Load() > 0 != (i == 0) {
-					t.Fatalf("extent %d of class %d on a stack of class %d: %+v", c, e.class.Load(), class, e)
-				}
-				free[c] = true
-				kept += e.ready.Load()
-				c = e.free
-			}
-		}
-	}
-	if kept != x.p.kept {
-		t.Errorf("%d bytes of free extents, counted %d", kept, x.p.kept)
-	}
-	end := uint32(0)
-	for c := uint32(window0Chunks); c < x.p.fresh.Load(); c += 1 << minClass {
-		start := windowStart(c)
-		if c < start+start/2 {
-			continue
-		}
-		e, err := x.at(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		class := e.class.Load()
-		if class == 0 {
-			continue
-		}
-		if c < end || c+1<<class > 2*start {
-			t.Fatalf("extent %d of class %d overlaps what is at %d", c, class, end)
-		}
-		end = c + 1<<class
-		if !free[c] {
-			owned++
-			live += 1 << class
-			if e.owner.Load() == 0 {
-				t.Errorf("extent %d is lost", c)
-			}
-		}
-	}
-	if live != x.p.live {
-		t.Errorf("%d chunks have owners, counted %d", live, x.p.live)
-	}
-	return owned
-}
-
 // receive takes the oldest item with its buffers, which it releases.
 func receive(t testing.TB, q *Stream, s *shm.Segment) (data []byte, buffers [][]byte) {
 	t.Helper()
@@ -176,7 +117,7 @@ func TestDescriptorsHaveMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := memory(t, s)
-	ExtentsOf(s).recoverLost()
+	ExtentsOf(s).RecoverLost()
 	if after := memory(t, s); after != before {
 		t.Errorf("looking at them took %d bytes", after-before)
 	}
@@ -312,7 +253,7 @@ func TestLostExtents(t *testing.T) {
 	}
 	owned := func(want int, when string) {
 		t.Helper()
-		x.recoverLost()
+		x.RecoverLost()
 		if n := checkExtents(t, s); n != want {
 			t.Errorf("%s: %d extents are owned, want %d", when, n, want)
 		}
@@ -383,7 +324,7 @@ func TestMemoryOfLostExtents(t *testing.T) {
 		e.ready.Store(1 << 20)
 		e.owner.Store(deadProcess(t))
 	}
-	x.recoverLost()
+	x.RecoverLost()
 	if m := memory(t, s); m > 4<<20 {
 		t.Errorf("free extents take %d bytes of memory", m)
 	}
@@ -573,7 +514,7 @@ func TestCorruptStacks(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			x.recoverLost()
+			x.RecoverLost()
 			x.Release(refs[1])
 		})
 	}

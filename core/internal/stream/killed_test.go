@@ -385,7 +385,7 @@ func TestKilledAtRandom(t *testing.T) {
 				put(t, q, s, nil)
 				get(t, q, s)
 			}
-			ExtentsOf(s).recoverLost()
+			ExtentsOf(s).RecoverLost()
 			if owned := checkExtents(t, s); owned != 0 {
 				t.Errorf("%d extents have an owner", owned)
 			}

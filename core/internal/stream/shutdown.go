@@ -78,5 +78,5 @@ func (t *Stream) discard(v view) {
 	// What fails here keeps its memory.
 	_ = v.collect(&st)
 	fault.Here("discarded chunks collected")
-	ExtentsOf(v.s).recoverLost()
+	ExtentsOf(v.s).RecoverLost()
 }

@@ -182,7 +182,7 @@ func TestShutdownFindsLostExtents(t *testing.T) {
 		}
 		e.owner.Store(owner)
 	}
-	x.recoverLost()
+	x.RecoverLost()
 	if owned := checkExtents(t, s); owned != 2 {
 		t.Errorf("%d extents have owners, want 2", owned)
 	}

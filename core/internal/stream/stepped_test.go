@@ -201,7 +201,7 @@ func TestKilledAtWork(t *testing.T) {
 			}
 			check(t, q, s)
 		}
-		x.recoverLost()
+		x.RecoverLost()
 		if owned := checkExtents(t, s); owned != 0 {
 			t.Errorf("%d extents have owners", owned)
 		}
