@@ -62,6 +62,15 @@ test-go: $(GO)
 	$(GO) vet ./...
 	$(GO) test -race -timeout 10m ./core/... ./capi/... $(call prefix,go)
 
+# go test fuzzes one target at a time; the seeds run in every test.
+.PHONY: fuzz
+fuzz: $(GO) ## Fuzz every parser of what is in shared memory (FUZZTIME=1m each)
+	@grep -ro --include=fuzz_test.go 'func Fuzz[A-Za-z]*' core | while IFS=: read -r file target; do \
+		printf '\n== %s\n' "$$file $${target#func }"; \
+		$(GO) test "./$${file%/*}" -run '^$$' -fuzz "^$${target#func }$$" \
+			-fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 5s < /dev/null; \
+	done
+
 # --foreground lets Ctrl-C through, but leaves the children of a hung run alone.
 test-3.%: .venvs/3.%/installed
 	$(title) 'CPython 3.$*: pytest'

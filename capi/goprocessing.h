@@ -9,7 +9,8 @@
  * and no pointer to it after a call returns. A forked child may go on using
  * the handles it inherited, through an engine loaded in that child.
  *
- * Errors are returned as negative errno values, 0 is success.
+ * Errors are returned as negative errno values, 0 is success. -EUCLEAN: somebody
+ * wrote rubbish into the shared memory.
  *
  * Blocking: `how` says how far a call may go, `deadline` until when, in
  * nanoseconds of CLOCK_MONOTONIC (GOP_FOREVER: no limit).

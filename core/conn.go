@@ -381,7 +381,11 @@ func (c *Conn) await(l *Limit, handles bool) error {
 				return err
 			}
 		}
-		// Awake in vain; a signal may have come meanwhile.
+		// Awake in vain, which for one who was stopped as it rang may be again and
+		// again; and a signal may have come meanwhile.
+		if l.Deadline <= futex.Now() {
+			return unix.ETIMEDOUT
+		}
 		if l.Interruptible {
 			return unix.EINTR
 		}

@@ -33,6 +33,8 @@ var (
 	ErrNoBell = fmt.Errorf("queue opened without its bell: %w", unix.ENOTSUP)
 	// ErrKind: what was to be opened is something else.
 	ErrKind = shm.ErrKind
+	// ErrCorrupt: somebody wrote rubbish into the shared memory.
+	ErrCorrupt = shm.ErrCorrupt
 	// ErrLayout: what was to be opened was made by another version.
 	ErrLayout = shm.ErrLayout
 )

@@ -7,7 +7,9 @@
 PyObject *
 raise_errno(int rc, const char *what)
 {
-    PyObject *text = PyUnicode_FromFormat("%s: %s", what, strerror(-rc));
+    /* libc would say that the structure needs cleaning. */
+    const char *why = rc == -EUCLEAN ? "corrupt segment" : strerror(-rc);
+    PyObject *text = PyUnicode_FromFormat("%s: %s", what, why);
     if (text == NULL) {
         return NULL;
     }

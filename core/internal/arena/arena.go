@@ -48,6 +48,13 @@ func regionOf(kind uint32) int {
 	return 0
 }
 
+func regionAt(offset uint64) int {
+	if offset >= regions[1].start {
+		return 1
+	}
+	return 0
+}
+
 // Slot is an object of SlotSize, or room for one. Larger objects begin like it.
 type Slot struct {
 	word atomic.Uint32 // see Semaphore and Event
@@ -145,7 +152,7 @@ func Release(s *shm.Segment, offset uint64) error {
 		return err
 	}
 	slot := At(s, offset)
-	r := regionOf(slot.kind)
+	r := regionAt(offset)
 	if r == 1 {
 		if err := h.freeBlocks(s, (*Waiters)(unsafe.Pointer(slot))); err != nil {
 			return err
@@ -163,10 +170,7 @@ func Release(s *shm.Segment, offset uint64) error {
 // Check makes sure that there is an object of the given kind at offset, of any
 // kind if that is Free.
 func Check(s *shm.Segment, offset uint64, kind uint32) error {
-	r := 0
-	if offset >= regions[1].start {
-		r = 1
-	}
+	r := regionAt(offset)
 	region := regions[r]
 	if offset < region.start || offset >= region.end || offset%region.slot != 0 {
 		return shm.ErrBounds
@@ -176,7 +180,7 @@ func Check(s *shm.Segment, offset uint64, kind uint32) error {
 		return err
 	}
 	slot := (*Slot)(p)
-	if slot.kind == Free || regionOf(slot.kind) != r || kind != Free && slot.kind != kind {
+	if is := slot.kind; is == Free || regionOf(is) != r || kind != Free && is != kind {
 		return shm.ErrKind
 	}
 	return nil

@@ -175,7 +175,7 @@ func TestCorruptChain(t *testing.T) {
 	for i := range b.entries {
 		b.entries[i].word.Store(waiting)
 	}
-	if _, err := c.Enter(s, 0, atOnce); !errors.Is(err, shm.ErrBounds) {
+	if _, err := c.Enter(s, 0, atOnce); !errors.Is(err, shm.ErrCorrupt) {
 		t.Errorf("a ring: %v", err)
 	}
 	for i := range b.entries {

@@ -42,9 +42,6 @@ type Waiters struct {
 
 var _ [LargeSize]byte = [unsafe.Sizeof(Waiters{})]byte{}
 
-// maxWaiters bounds a chain, which might be a ring if a process wrote rubbish.
-const maxWaiters = 1 << 20
-
 // Waiter is an entry. word says what became of it:
 //
 //	bits 0..1  waiting, or the verdict; 0: the entry is free
@@ -158,15 +155,21 @@ func (e *Waiter) futex() *uint32 { return (*uint32)(unsafe.Pointer(e)) }
 // lists calls visit with the entries of one block after another, and the number of
 // the first, until it returns false. link is where the offset of the next block is.
 func (t *Waiters) lists(s *shm.Segment, visit func(first int, list []Waiter) bool) (link *uint64, err error) {
+	var w shm.Walk
 	first, list, link := 0, t.inline[:], &t.next
-	for visit(first, list) && *link != 0 {
-		if first += len(list); first > maxWaiters {
-			return nil, shm.ErrBounds
+	for visit(first, list) {
+		offset := *link
+		if offset == 0 {
+			break
 		}
-		b, err := blockAt(s, *link)
+		if w.Circles(offset) {
+			return nil, shm.ErrCorrupt
+		}
+		b, err := blockAt(s, offset)
 		if err != nil {
 			return nil, err
 		}
+		first += len(list)
 		list, link = b.entries[:], &b.next
 	}
 	return link, nil

@@ -43,9 +43,15 @@ var (
 	ErrLayout = fmt.Errorf("segment made by another version of goprocessing: %w", unix.EPROTO)
 	// ErrDescriptor: the program closed the segment's descriptor behind its back.
 	ErrDescriptor = fmt.Errorf("the segment's descriptor was closed: %w", unix.EBADF)
-	// ErrBounds: the content of the segment points outside it.
-	ErrBounds = fmt.Errorf("corrupt segment: offset out of bounds: %w", unix.EUCLEAN)
+	// ErrCorrupt: the content of the segment contradicts itself.
+	ErrCorrupt = fmt.Errorf("corrupt segment: %w", unix.EUCLEAN)
+	// ErrBounds: it points outside the segment.
+	ErrBounds = fmt.Errorf("offset out of bounds: %w", ErrCorrupt)
 )
+
+// minSize is how much of each segment is there from the start: what is reached
+// through Base without At. A page is mapped whole.
+const minSize = 4096
 
 const (
 	numWindows = 28
@@ -112,12 +118,20 @@ func (s *Segment) Open(fd int, kind uint32) error {
 	if err != nil {
 		return fmt.Errorf("opening a segment: %w", err)
 	}
+	// Of a hugetlbfs file even what lies within its size may have no memory (SIGBUS).
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return fmt.Errorf("opening a segment: %w", err)
+	}
+	if fs.Type != unix.TMPFS_MAGIC {
+		return ErrKind
+	}
 	if err := s.attach(fd, kind); err != nil {
 		return err
 	}
 	fault.Here("segment opened")
 	switch h := s.header(); {
-	case s.size.Load() < HeaderSize, h.Magic != magic:
+	case h.Magic != magic:
 		err = ErrKind
 	case h.Layout != Layout:
 		err = ErrLayout
@@ -138,7 +152,7 @@ func (s *Segment) attach(fd int, kind uint32) error {
 	}
 	*s = Segment{FD: int32(fd), Kind: kind, device: st.Dev, inode: st.Ino}
 	s.size.Store(uint64(st.Size))
-	if st.Size < HeaderSize {
+	if st.Size < minSize {
 		s.FD = -1
 		return ErrKind
 	}
@@ -213,11 +227,10 @@ func (s *Segment) Base() unsafe.Pointer { return s.windows[0] }
 // At returns the address of the n bytes at offset, which must not cross a
 // window, valid until Close. The bytes must lie within the file.
 func (s *Segment) At(offset, n uint64) (unsafe.Pointer, error) {
-	end := offset + n
-	if end < offset || end > maxSize {
+	if offset >= maxSize || n > maxSize-offset {
 		return nil, ErrBounds
 	}
-	if end > s.size.Load() {
+	if end := offset + n; end > s.size.Load() {
 		if err := s.look(end); err != nil {
 			return nil, err
 		}
@@ -275,6 +288,16 @@ func (s *Segment) Allocate(offset, n uint64) error {
 		}
 		return nil
 	}
+}
+
+// Memory returns how many bytes of memory the segment takes, or the most it can if its
+// descriptor was closed. What a corrupt segment says to be in it cannot be more.
+func (s *Segment) Memory() uint64 {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(s.FD), &st); err != nil || st.Dev != s.device || st.Ino != s.inode {
+		return s.size.Load()
+	}
+	return uint64(st.Blocks) * 512
 }
 
 // Discard gives the memory of the n bytes at offset back to the system.

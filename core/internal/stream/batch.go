@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
@@ -38,19 +39,20 @@ func (b Batch) Next() (item []byte, rest Batch, err error) {
 // Errors: as Put; unix.EINVAL.
 func (t *Stream) PutMany(s *shm.Segment, b Bell, items Batch, l *futex.Limit) (put uint64, rest Batch, err error) {
 	slept := false
-	for len(items) > 0 {
+	for most := uint64(math.MaxUint64); len(items) > 0; {
 		var n uint64
-		n, rest, err = t.putSome(s, b, items, l)
+		n, rest, err = t.putSome(s, b, items, most, l)
 		if err == nil {
 			put += n
-			items = rest
+			items, most = rest, math.MaxUint64
 			continue
 		}
 		if err != ErrFull {
 			break
 		}
 		if n > 1 {
-			continue // somebody was faster, and there may be room for fewer
+			most = 1 // somebody was faster, and there may be room for fewer
+			continue
 		}
 		t.Settle(b)
 		var again bool
@@ -66,11 +68,12 @@ func (t *Stream) PutMany(s *shm.Segment, b Bell, items Batch, l *futex.Limit) (p
 	return put, items, err
 }
 
-// putSome appends as many items as there seems to be room for, at least one.
-func (t *Stream) putSome(s *shm.Segment, b Bell, items Batch, l *futex.Limit) (n uint64, rest Batch, err error) {
-	room := uint64(1<<64 - 1)
-	if t.maxItems > 0 {
-		room = max(t.maxItems-min(t.Len(), t.maxItems), 1)
+// putSome appends as many items as there seems to be room for, at least one and no more
+// than most.
+func (t *Stream) putSome(s *shm.Segment, b Bell, items Batch, most uint64, l *futex.Limit) (n uint64, rest Batch, err error) {
+	room := most
+	if maxItems := t.maxItems; maxItems > 0 {
+		room = min(room, max(maxItems-min(t.Len(), maxItems), 1))
 	}
 	for rest = items; len(rest) > 0 && n < room; n++ {
 		if _, rest, err = rest.Next(); err != nil {
@@ -160,7 +163,7 @@ func (v *view) takeRecord(p *position, buf []byte) (size int, err error) {
 		return 0, shm.ErrBounds
 	}
 	if recordSize(n) > uint64(len(buf)) {
-		return 0, v.t.tooLong(recordSize(n))
+		return 0, v.tooLong(recordSize(n))
 	}
 	binary.NativeEndian.PutUint64(buf, n)
 	if err := v.read(&head, buf[recordHeader:recordHeader+n]); err != nil {

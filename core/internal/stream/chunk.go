@@ -43,6 +43,13 @@ func tableChunks(start uint32) uint32 {
 	return uint32((uint64(start)*linkSize + chunkSize - 1) / chunkSize)
 }
 
+// hasTable reports whether the segment takes as much memory as the links of chunk c's
+// window: if not, c was never used, whatever a corrupt segment says. The tables of the
+// greatest windows would take all the memory there is.
+func hasTable(s *shm.Segment, c uint32) bool {
+	return uint64(windowStart(c))*linkSize <= s.Memory()
+}
+
 // windowStart returns the first chunk of the window that chunk c > 0 is in.
 func windowStart(c uint32) uint32 {
 	if c < window0Chunks {
@@ -85,6 +92,13 @@ func (v *view) next(c uint32) (uint32, error) {
 	return l.next, nil
 }
 
+// isOrdinary reports whether chunk c may be in a chain: it is none of those that hold
+// the headers or links, nor of the extents' halves of windows.
+func isOrdinary(c uint32) bool {
+	start := windowStart(c)
+	return c > 0 && (start == 0 || c-start >= tableChunks(start) && c-start < start/2)
+}
+
 // extend appends a chunk to the chain and moves the tail of st to it.
 func (v *view) extend(st *putState) error {
 	var c uint32
@@ -112,6 +126,9 @@ func (v *view) extend(st *putState) error {
 			return err
 		}
 	}
+	if !isOrdinary(c) {
+		return shm.ErrBounds
+	}
 	l, err := v.link(st.tail.chunk())
 	if err != nil {
 		return err
@@ -127,7 +144,13 @@ func (v *view) extend(st *putState) error {
 // unused takes a chunk that was never used.
 func (v *view) unused(st *putState) (uint32, error) {
 	c := st.fresh
+	if v.t.stride == 0 || v.t.stride > maxStreams {
+		return 0, shm.ErrCorrupt
+	}
 	if start := windowStart(c); start > 0 && c < start+v.t.stride {
+		if !hasTable(v.s, start-1) {
+			return 0, shm.ErrBounds
+		}
 		// Each stream of the segment comes by here; to allocate what has
 		// memory already changes nothing.
 		if err := v.s.Allocate(uint64(start)*chunkSize, uint64(start)*linkSize); err != nil {
@@ -176,10 +199,10 @@ func (v *view) collect(st *putState) error {
 		return nil
 	}
 	before := st.cold
-	for n := uint32(0); st.first != stop; n++ {
+	for w := (shm.Walk{}); st.first != stop; {
 		c := st.first
-		if n == st.fresh {
-			return shm.ErrBounds
+		if w.Circles(uint64(c)) {
+			return shm.ErrCorrupt
 		}
 		l, err := v.link(c)
 		if err != nil {
@@ -204,7 +227,11 @@ func (v *view) collect(st *putState) error {
 	// Only now: a chunk without memory must not be found anywhere but on the
 	// cold stack, also if this process is killed here.
 	var run discardRun
+	var w shm.Walk
 	for c := st.cold; c != before; {
+		if w.Circles(uint64(c)) {
+			return shm.ErrCorrupt
+		}
 		run.add(v.s, c)
 		l, err := v.link(c)
 		if err != nil {
@@ -245,7 +272,11 @@ func (r *discardRun) flush(s *shm.Segment) {
 func (v *view) giveBack(before, after *putState) error {
 	var run discardRun
 	warm := before.warms - after.warms
+	var w shm.Walk
 	for c := before.tail.chunk(); c != after.tail.chunk(); {
+		if w.Circles(uint64(c)) {
+			return shm.ErrCorrupt
+		}
 		next, err := v.next(c)
 		if err != nil {
 			return err

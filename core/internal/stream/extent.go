@@ -332,6 +332,9 @@ func (x Extents) push(c uint32, e *extent) (class uint32) {
 // gap.
 func (x Extents) extend(class uint32, need uint64) (uint32, *extent, error) {
 	fresh := x.p.fresh.Load()
+	if fresh > 0 && !hasTable(x.s, fresh-1) {
+		return 0, nil, shm.ErrBounds
+	}
 	c, ok := place(fresh, class)
 	if !ok {
 		return 0, nil, unix.EFBIG
@@ -451,11 +454,15 @@ func (x Extents) RecoverLost() {
 // the lock.
 func (x Extents) recover() error {
 	p := x.p
+	fresh := p.fresh.Load()
+	if fresh > 0 && !hasTable(x.s, fresh-1) {
+		return shm.ErrBounds
+	}
 	p.warm, p.cold = [numClasses]uint32{}, [numClasses]uint32{}
 	p.kept, p.live = 0, 0
 	fault.Here("stacks emptied")
 	var known judgement
-	for c := uint32(window0Chunks); c < p.fresh.Load(); {
+	for c := uint32(window0Chunks); c < fresh; {
 		start := windowStart(c)
 		if half := start + start/2; c < half {
 			c = half

@@ -160,7 +160,7 @@ func (t *Stream) tryPut(s *shm.Segment, b Bell, r *Record, grow bool, l *futex.L
 	case flags&shut != 0:
 		err = ErrShut
 	case !t.admits(st, r.items()):
-		err = ErrFull
+		err = t.refuse(st, r.items())
 	case flags&watched == 0 && v.fits(st, r):
 		err = v.appendHere(st, r)
 	default:
@@ -187,6 +187,17 @@ func (t *Stream) admits(st *putState, items uint64) bool {
 		return st.bytes-t.takenBytes < t.maxBytes
 	}
 	return true
+}
+
+// refuse is the error for so many items that admits found too many. If there is room
+// for one all the same the stream is corrupt: whoever waits for room would not wait, and
+// try for ever. The caller holds putLock.
+func (t *Stream) refuse(st *putState, items uint64) error {
+	gets := t.gets.Load()
+	if items == 1 && !t.admits(st, 1) && !t.Full() && t.gets.Load() == gets {
+		return shm.ErrCorrupt
+	}
+	return ErrFull
 }
 
 // pending returns how many bytes were put and not yet got.
@@ -234,6 +245,9 @@ func (v *view) append(before putState, b Bell, r *Record, grow bool, l *futex.Li
 		return unix.EFBIG
 	}
 	offset := before.tail.offset()
+	if offset > chunkSize {
+		return shm.ErrBounds
+	}
 	if uint64(offset)+size > chunkSize {
 		chunks := (size - uint64(chunkSize-offset) + chunkSize - 1) / chunkSize
 		if uint64(before.warms) < chunks {
@@ -540,7 +554,7 @@ func (v *view) take(buf, ref []byte) (r Received, passed bool, err error) {
 	size := recordSize(n)
 	if word&hasRefs == 0 {
 		if n > uint64(len(buf)) {
-			return r, false, t.tooLong(n)
+			return r, false, v.tooLong(n)
 		}
 		if err := v.read(&head, buf[:n]); err != nil {
 			return r, false, err
@@ -559,9 +573,10 @@ func (v *view) take(buf, ref []byte) (r Received, passed bool, err error) {
 	return r, head.chunk() != start.chunk(), nil
 }
 
-// tooLong is the error for an item of n bytes.
-func (t *Stream) tooLong(n uint64) error {
-	if n > t.pending() {
+// tooLong is the error for an item of n bytes. Callers make a buffer of that size, so
+// it must not be more than can be there.
+func (v *view) tooLong(n uint64) error {
+	if n > v.t.pending() || n >= largeItem && n > v.s.Memory() {
 		return shm.ErrBounds
 	}
 	return TooLong(n)
@@ -585,14 +600,14 @@ func (v *view) takeExtents(p *position, n uint64, whole bool, buf, ref []byte) (
 		to = ref
 	}
 	if rest > uint64(len(to)) {
-		return r, 0, v.t.tooLong(rest)
+		return r, 0, v.tooLong(rest)
 	}
 	if err := v.read(p, to[:rest]); err != nil {
 		return r, 0, err
 	}
 	if ref != nil {
 		if n := DecodeRef(ref).Len; n > uint64(len(buf)) {
-			return r, 0, v.t.tooLong(n)
+			return r, 0, v.tooLong(n)
 		}
 	}
 	for i := range count {
