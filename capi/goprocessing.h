@@ -39,7 +39,7 @@
 extern "C" {
 #endif
 
-#define GOP_ABI 3
+#define GOP_ABI 4
 
 enum { GOP_TRY = 0, GOP_NOWAIT = 1, GOP_SPIN = 2, GOP_SLEEP = 3 };
 #define GOP_FOREVER INT64_MAX

@@ -234,7 +234,7 @@ var posts = map[string]struct {
 }
 
 func makeQueues(t testing.TB) (post, []*os.File) {
-	q, back := newQueue(t, 20), newQueue(t, 20)
+	q, back := newPlainQueue(t, 20), newPlainQueue(t, 20)
 	first, last := wayOfQueue(&q.Queue), wayOfQueue(&back.Queue)
 	return post{first, first, last, last}, shareQueues(t, q, back)
 }

@@ -292,7 +292,16 @@ func (q *Queue) Len() int {
 	if q.s.FD < 0 {
 		return 0
 	}
+	q.Look()
 	return int(q.stream().Len())
+}
+
+// Look sees whether processes have died that had got items, at most twice a second, and
+// returns the items to the queue if it redelivers. For language bindings.
+func (q *Queue) Look() {
+	if q.s.FD >= 0 && q.stream().Look(&q.s) {
+		q.stream().Settle(q.ringer())
+	}
 }
 
 // MaxItems returns the bound on Len, 0 if there is none.
@@ -304,56 +313,12 @@ func (q *Queue) MaxItems() uint64 {
 }
 
 // Full reports whether Len has reached the bound.
-func (q *Queue) Full() bool { return q.s.FD >= 0 && q.stream().Full() }
-
-// JoinableQueue is a Queue that counts which items were dealt with.
-type JoinableQueue struct{ Queue }
-
-// NewJoinableQueue makes a queue as NewQueue does.
-func NewJoinableQueue(maxItems uint64) (*JoinableQueue, error) {
-	q := new(JoinableQueue)
-	if err := CreateQueue(&q.Queue, maxItems); err != nil {
-		return nil, err
-	}
-	return q, nil
-}
-
-// OpenJoinableQueue opens a queue as OpenQueue does.
-func OpenJoinableQueue(segment, bell *os.File) (*JoinableQueue, error) {
-	q := new(JoinableQueue)
-	if err := q.openFiles(segment, bell); err != nil {
-		return nil, err
-	}
-	return q, nil
-}
-
-// TaskDone says that one item that was got is dealt with. ErrTaskDone: it was
-// called more often than items were put.
-func (q *JoinableQueue) TaskDone() error {
+func (q *Queue) Full() bool {
 	if q.s.FD < 0 {
-		return ErrClosed
+		return false
 	}
-	return q.stream().Done()
-}
-
-// Unfinished returns how many items were put and not yet dealt with.
-func (q *JoinableQueue) Unfinished() uint64 {
-	if q.s.FD < 0 {
-		return 0
-	}
-	return q.stream().Unfinished()
-}
-
-// Join waits until all items that were put are dealt with. Error: the cause of
-// ctx's end.
-func (q *JoinableQueue) Join(ctx context.Context) error { return q.JoinWithin(within(ctx)) }
-
-// JoinWithin is Join within the limit l, for language bindings.
-func (q *JoinableQueue) JoinWithin(l *Limit) error {
-	if q.s.FD < 0 {
-		return ErrClosed
-	}
-	return q.stream().Join(&q.s, l)
+	q.Look()
+	return q.stream().Full()
 }
 
 func within(ctx context.Context) *Limit {

@@ -15,10 +15,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func newQueue(t testing.TB, maxItems uint64) *JoinableQueue {
+func newQueue(t testing.TB, maxItems uint64, options ...JoinableOption) *JoinableQueue {
 	t.Helper()
-	q, err := NewJoinableQueue(maxItems)
+	q, err := NewJoinableQueue(maxItems, options...)
 	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return q
+}
+
+// newPlainQueue is newQueue for one that forgets what was got.
+func newPlainQueue(t testing.TB, maxItems uint64) *JoinableQueue {
+	t.Helper()
+	q := new(JoinableQueue)
+	if err := CreateQueue(&q.Queue, maxItems); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -98,11 +98,16 @@ func (t *Stream) GetMany(s *shm.Segment, buf []byte, limit uint64, l *futex.Limi
 }
 
 func (t *Stream) tryGetMany(s *shm.Segment, buf []byte, limit uint64, l *futex.Limit) (n uint64, size int, err error) {
-	if err := t.beginGet(l); err != nil {
+	if err := t.beginGet(s, l); err != nil {
 		return 0, 0, err
 	}
 	v := view{t, s}
-	n, size, passed, err := v.takeMany(buf, limit)
+	var passed bool
+	if t.mode&keeps == 0 {
+		n, size, passed, err = v.takeMany(buf, limit)
+	} else {
+		n, size, passed, err = v.takeManyKept(buf, limit)
+	}
 	t.endGet(s, n, passed)
 	if err == ErrEmpty {
 		err = t.nothing()
@@ -125,7 +130,11 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 	start := position(st.head.Load())
 	head, first := start, start
 	for ; n < limit; n++ {
-		used, err := v.takeRecord(&head, buf[size:])
+		next := head
+		used, err := v.takeRecord(&next, buf[size:])
+		if err == nil && t.mode&keeps != 0 {
+			err = v.keep(gets+n, head)
+		}
 		if err != nil {
 			if n == 0 {
 				return 0, 0, false, err
@@ -133,6 +142,7 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 			break // the next call will tell
 		}
 		size += used
+		head = next
 		if n == 0 {
 			first = head
 		}
@@ -163,7 +173,7 @@ func (v *view) takeRecord(p *position, buf []byte) (size int, err error) {
 		return 0, shm.ErrBounds
 	}
 	if recordSize(n) > uint64(len(buf)) {
-		return 0, v.tooLong(recordSize(n))
+		return 0, v.tooLong(&reading{}, recordSize(n))
 	}
 	binary.NativeEndian.PutUint64(buf, n)
 	if err := v.read(&head, buf[recordHeader:recordHeader+n]); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // Chunk i is the bytes from i*chunkSize on. Chunk 0 begins with the segment's
-// header, the streams and the pool of extents; the rest of it is unused.
+// header, the streams and the pool of extents; the rest of it is a ledger's.
 //
 // Each chunk has two links: next leads along the chain, free down a stack. They
 // are separate, so that putting a chunk on a stack leaves the chain whole until

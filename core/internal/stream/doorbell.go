@@ -21,6 +21,9 @@ import (
 // item that nobody will hear of. Whoever takes over the lock from it sets Rung by
 // what the descriptor says.
 //
+// Items that return to a stream (Look) make it Ready without any of that; whoever has
+// returned them settles the bell, also if somebody is about to silence it.
+//
 // Those who watch may hear the bell before they can see the item. Whoever finds
 // none settles the bell, which waits for the producer, and looks again.
 //
@@ -117,7 +120,7 @@ func (t *Stream) settle(b Bell, l *futex.Limit) error {
 	d := &t.Doorbell
 	// In this order: a producer may ring and unlock in between.
 	held, ready, rung := d.Lock.Held(), t.Ready(), d.Rung.Load() == 1
-	if ready == rung && (ready || !held) {
+	if ready == rung && (!held || ready && t.mode&redelivers == 0) {
 		return nil
 	}
 	if err := d.lock(b, l); err != nil {

@@ -33,7 +33,7 @@ type extent struct {
 	class atomic.Uint32 // written once; 0: no extent begins here
 }
 
-// Values of owner: 0, those of futex.Mutex, and
+// Values of owner: 0, those of futex.Mutex, booked (see ledger), and
 const queued = 1<<64 - 1
 
 // An item is the number of items put before it, and in the upper bit its stream.
@@ -515,6 +515,9 @@ type judgement struct {
 }
 
 func (x Extents) lost(e *extent, owner uint64, known *judgement) bool {
+	if owner == booked {
+		return false
+	}
 	item := e.item.Load()
 	if item != none {
 		t := Of(x.s, uint32(item/stream1))
@@ -568,4 +571,25 @@ func (x Extents) claim(r Ref) (uint64, error) {
 	}
 	e.owner.Store(futex.Self)
 	return r.Len, nil
+}
+
+// book makes the ledger of item n's stream the owner of an extent of that item, from
+// whatever a process that was killed left it to. The caller holds getLock, and is about
+// to commit that it got the item.
+func (x Extents) book(r Ref, n uint64) error {
+	e, err := x.find(r)
+	if err != nil {
+		return err
+	}
+	if e.item.Load() != n {
+		return shm.ErrBounds
+	}
+	e.owner.Store(booked)
+	return nil
+}
+
+// unbook makes this process the owner of an extent, if the ledger is, for item n.
+func (x Extents) unbook(r Ref, n uint64) bool {
+	e, err := x.find(r)
+	return err == nil && e.item.Load() == n && e.owner.CompareAndSwap(booked, futex.Self)
 }

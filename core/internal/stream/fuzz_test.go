@@ -136,14 +136,14 @@ func use(t testing.TB, q *Stream, s *shm.Segment) {
 				}
 			}
 		}
-		_ = q.Done()
+		_ = q.Done(s, soon())
 		_, _, _, _ = q.Len(), q.Full(), q.Unfinished(), q.MaxItems()
-		_ = q.Join(s, soon())
+		_ = q.Join(s, nil, soon())
 		_ = q.AwaitItem(s, soon())
 	}
 	_ = q.Shutdown(s, nil, false, soon())
 	_ = q.Shutdown(s, nil, true, soon())
-	ExtentsOf(s).recoverLost()
+	ExtentsOf(s).RecoverLost()
 }
 
 // watchdog ends the program if a test takes longer than anything but a loop without

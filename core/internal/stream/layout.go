@@ -26,7 +26,8 @@
 // or gets. A process killed before that store has changed nothing: chunks it
 // took are still where they were, and what it wrote is beyond the tail, where
 // nobody looks. So nothing is ever to be repaired, but that puts, from which
-// consumers learn of new items, follows putSeq (see publish).
+// consumers learn of new items, follows putSeq (see publish); and a stream that keeps
+// a ledger of the items that were got has that put in order (see ledger).
 package stream
 
 import (
@@ -44,7 +45,8 @@ type Stream struct {
 	maxBytes uint64 // 0: unbounded
 	stride   uint32 // the stream's own chunks are base, base+stride, ...
 	base     uint32
-	_        [40]byte
+	mode     uint32 // keeps, redelivers
+	_        [36]byte
 
 	// Producers' lines; written under putLock.
 	putLock  futex.Mutex
@@ -67,7 +69,8 @@ type Stream struct {
 	_        [36]byte
 	get      [2]getState
 
-	// Task accounting: any process, compare-and-swap; never above puts.
+	// Task accounting: any process, compare-and-swap, or, if there is a ledger, under
+	// getLock; never above puts.
 	done    atomic.Uint64
 	idle    futex.Word    // done == puts - dropped
 	dropped atomic.Uint64 // items that were in the stream when gone was set
@@ -79,7 +82,9 @@ type Stream struct {
 	_        [60]byte
 
 	Doorbell Doorbell
-	_        [168]byte
+	_        [40]byte
+
+	ledger ledger // under getLock; see Keep
 }
 
 // Flags of a stream; none is ever cleared. What putFlags says is in force. It is
@@ -147,6 +152,7 @@ var (
 	_ [256]byte  = [unsafe.Offsetof(Stream{}.getLock)]byte{}
 	_ [384]byte  = [unsafe.Offsetof(Stream{}.done)]byte{}
 	_ [588]byte  = [unsafe.Offsetof(Stream{}.Doorbell) + unsafe.Offsetof(Doorbell{}.Watched)]byte{}
+	_ [640]byte  = [unsafe.Offsetof(Stream{}.ledger) + unsafe.Offsetof(ledger{}.returned)]byte{}
 	_ [linkOffset - shm.HeaderSize - maxStreams*Size]byte
 )
 

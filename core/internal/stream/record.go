@@ -195,13 +195,13 @@ func DecodeRef(b []byte) Ref {
 	return Ref{binary.NativeEndian.Uint64(b), binary.NativeEndian.Uint64(b[8:])}
 }
 
-// references reads how many references are at p, in a record of n bytes.
-func (v *view) references(p *position, n uint64) (count, rest uint64, err error) {
+// references reads how many references are at r, in a record of n bytes.
+func (v *view) references(r *reading, n uint64) (count, rest uint64, err error) {
 	var word [8]byte
 	if n < 8 {
 		return 0, 0, shm.ErrBounds
 	}
-	if err := v.read(p, word[:]); err != nil {
+	if err := v.readFrom(r, word[:]); err != nil {
 		return 0, 0, err
 	}
 	count = binary.NativeEndian.Uint64(word[:])

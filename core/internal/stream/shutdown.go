@@ -23,7 +23,7 @@ func (t *Stream) Shutdown(s *shm.Segment, b Bell, immediate bool, l *futex.Limit
 	flags := uint32(shut)
 	if immediate {
 		// Nobody locks the other way round.
-		if err := t.lockGet(l); err != nil {
+		if err := t.lockGet(s, l); err != nil {
 			return err
 		}
 		defer t.getLock.Unlock()
@@ -46,6 +46,7 @@ func (t *Stream) Shutdown(s *shm.Segment, b Bell, immediate bool, l *futex.Limit
 		fault.Here("consumers' flags set")
 		t.discard(view{t, s})
 		fault.Here("items discarded")
+		t.books(s).dropReturned()
 		t.idle.Wake(futex.All)
 	}
 	t.nonEmpty.Wake(futex.All)

@@ -88,7 +88,7 @@ func TestShutdownAgainstReference(t *testing.T) {
 				} else {
 					want = ErrDone
 				}
-				if err := q.Done(); err != want {
+				if err := q.Done(s, now); err != want {
 					t.Fatalf("done: %v, not %v", err, want)
 				}
 			},
@@ -118,7 +118,7 @@ func TestShutdownAgainstReference(t *testing.T) {
 				if unfinished > 0 {
 					want = unix.EAGAIN
 				}
-				if err := q.Join(s, now); err != want {
+				if err := q.Join(s, nil, now); err != want {
 					t.Fatalf("join: %v, not %v", err, want)
 				}
 			},
@@ -209,7 +209,7 @@ func TestShutdownWakes(t *testing.T) {
 			}
 			if immediate {
 				go func() {
-					if err := full.Join(s, block); err != nil {
+					if err := full.Join(s, nil, block); err != nil {
 						results <- err
 					}
 					results <- ErrShut
@@ -244,7 +244,7 @@ func TestKilledInShutdown(t *testing.T) {
 				get(t, q, s)
 			}
 			for range done {
-				if err := q.Done(); err != nil {
+				if err := q.Done(s, now); err != nil {
 					t.Fatal(err)
 				}
 			}

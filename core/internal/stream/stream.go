@@ -73,14 +73,15 @@ func (t *Stream) produced() uint64 {
 func (t *Stream) Len() uint64 {
 	for {
 		gets := t.gets.Load()
+		returned := t.ledger.returned.Load()
 		puts := t.puts.Load()
-		if t.gets.Load() != gets {
+		if t.ledger.returned.Load() != returned || t.gets.Load() != gets {
 			continue
 		}
 		if t.putFlags.Load()&gone != 0 {
 			return 0
 		}
-		return puts - gets
+		return puts - gets + uint64(uint32(returned))
 	}
 }
 
@@ -90,7 +91,8 @@ func (t *Stream) Ready() bool { return t.Len() > 0 || t.putFlags.Load()&shut != 
 // MaxItems returns the bound on Len, 0 for none.
 func (t *Stream) MaxItems() uint64 { return t.maxItems }
 
-// Full reports whether a put would have to wait.
+// Full reports whether a put would have to wait. Items that were returned to a stream
+// that had become full since may exceed the bound.
 func (t *Stream) Full() bool {
 	if t.maxItems > 0 && t.Len() >= t.maxItems {
 		return true
@@ -125,13 +127,20 @@ func (t *Stream) inheritPut(n uint64) bool {
 	return owner.PID != 0 && !owner.Alive() && t.lockPut(&futex.Limit{How: futex.NoWait}) == nil
 }
 
-func (t *Stream) lockGet(l *futex.Limit) error {
+// lockGet takes getLock and completes what a killed consumer left undone.
+func (t *Stream) lockGet(s *shm.Segment, l *futex.Limit) error {
 	inherited, err := t.getLock.Lock(l)
 	if err != nil {
 		return err
 	}
 	if inherited {
 		t.getFlags.Or(t.putFlags.Load() & gone)
+		if t.mode&keeps != 0 {
+			if err := t.books(s).rebuild(); err != nil {
+				t.getLock.Unlock()
+				return err
+			}
+		}
 		// It may have made room without telling.
 		t.nonFull.Wake(futex.All)
 	}
@@ -176,10 +185,15 @@ func (t *Stream) tryPut(s *shm.Segment, b Bell, r *Record, grow bool, l *futex.L
 
 // admits reports whether the bounds allow so many more items. The caller holds putLock.
 func (t *Stream) admits(st *putState, items uint64) bool {
-	if t.maxItems > 0 && st.puts-t.taken+items > t.maxItems {
-		t.taken = t.gets.Load()
+	if t.maxItems > 0 {
+		if t.mode&redelivers != 0 {
+			items += uint64(uint32(t.ledger.returned.Load()))
+		}
 		if st.puts-t.taken+items > t.maxItems {
-			return false
+			t.taken = t.gets.Load()
+			if st.puts-t.taken+items > t.maxItems {
+				return false
+			}
 		}
 	}
 	if t.maxBytes > 0 && st.bytes-t.takenBytes >= t.maxBytes {
@@ -461,12 +475,19 @@ func (t *Stream) TryReceive(s *shm.Segment, buf []byte, l *futex.Limit) (Receive
 // tryReceive is TryReceive, or, if ref is not nil, the first part of TryGet: if the
 // item is in an extent ref is to hold the reference to it.
 func (t *Stream) tryReceive(s *shm.Segment, buf, ref []byte, l *futex.Limit) (Received, error) {
-	if err := t.beginGet(l); err != nil {
+	err := t.beginGet(s, l)
+	if err != nil {
 		return Received{}, err
 	}
 	fault.Here("get locked")
 	v := view{t, s}
-	r, passed, err := v.take(buf, ref)
+	var r Received
+	var passed bool
+	if t.mode&keeps == 0 {
+		r, passed, err = v.take(buf, ref)
+	} else {
+		r, passed, err = v.takeKept(buf, ref, l)
+	}
 	if err == nil {
 		t.endGet(s, 1, passed)
 		return r, nil
@@ -479,11 +500,14 @@ func (t *Stream) tryReceive(s *shm.Segment, buf, ref []byte, l *futex.Limit) (Re
 }
 
 // beginGet takes getLock if there is something to get. Errors: as TryGet.
-func (t *Stream) beginGet(l *futex.Limit) error {
-	if gets := t.gets.Load(); gets == t.seen.Load() && gets == t.puts.Load() {
+func (t *Stream) beginGet(s *shm.Segment, l *futex.Limit) error {
+	if t.mode&redelivers != 0 {
+		t.Look(s)
+	}
+	if gets := t.gets.Load(); gets == t.seen.Load() && gets == t.puts.Load() && !t.hasReturned() {
 		return t.nothing()
 	}
-	if err := t.lockGet(l); err != nil {
+	if err := t.lockGet(s, l); err != nil {
 		return err
 	}
 	if t.getFlags.Load()&gone != 0 {
@@ -554,7 +578,7 @@ func (v *view) take(buf, ref []byte) (r Received, passed bool, err error) {
 	size := recordSize(n)
 	if word&hasRefs == 0 {
 		if n > uint64(len(buf)) {
-			return r, false, v.tooLong(n)
+			return r, false, v.tooLong(&reading{}, n)
 		}
 		if err := v.read(&head, buf[:n]); err != nil {
 			return r, false, err
@@ -573,10 +597,10 @@ func (v *view) take(buf, ref []byte) (r Received, passed bool, err error) {
 	return r, head.chunk() != start.chunk(), nil
 }
 
-// tooLong is the error for an item of n bytes. Callers make a buffer of that size, so
-// it must not be more than can be there.
-func (v *view) tooLong(n uint64) error {
-	if n > v.t.pending() || n >= largeItem && n > v.s.Memory() {
+// tooLong is the error for an item of n bytes, of which a part was read. Callers make
+// a buffer of that size, so it must not be more than can be there.
+func (v *view) tooLong(r *reading, n uint64) error {
+	if r.k == nil && n > v.t.pending() || n >= largeItem && n > v.s.Memory() {
 		return shm.ErrBounds
 	}
 	return TooLong(n)
@@ -585,31 +609,12 @@ func (v *view) tooLong(n uint64) error {
 // takeExtents reads the rest of a record that refers to extents, and makes them
 // this process's own. beside is how many bytes they hold.
 func (v *view) takeExtents(p *position, n uint64, whole bool, buf, ref []byte) (r Received, beside uint64, err error) {
-	count, rest, err := v.references(p, n)
+	from := reading{head: *p}
+	count, to, err := v.readExtents(&from, n, whole, buf, ref)
 	if err != nil {
 		return r, 0, err
 	}
-	if whole && (count != 1 || rest != refSize) {
-		return r, 0, shm.ErrBounds
-	}
-	to := buf
-	if ref != nil {
-		if !whole {
-			return r, 0, ErrBuffers
-		}
-		to = ref
-	}
-	if rest > uint64(len(to)) {
-		return r, 0, v.tooLong(rest)
-	}
-	if err := v.read(p, to[:rest]); err != nil {
-		return r, 0, err
-	}
-	if ref != nil {
-		if n := DecodeRef(ref).Len; n > uint64(len(buf)) {
-			return r, 0, v.tooLong(n)
-		}
-	}
+	*p = from.head
 	for i := range count {
 		n, err := ExtentsOf(v.s).claim(DecodeRef(to[i*refSize:]))
 		if err != nil {
@@ -618,7 +623,39 @@ func (v *view) takeExtents(p *position, n uint64, whole bool, buf, ref []byte) (
 		beside += n
 		fault.Here("extent claimed")
 	}
-	return Received{int(rest), int(count), whole}, beside, nil
+	return Received{len(to), int(count), whole}, beside, nil
+}
+
+// readExtents reads the rest of a record that refers to extents. to is what it stored:
+// the references, and behind them the data.
+func (v *view) readExtents(r *reading, n uint64, whole bool, buf, ref []byte) (count uint64, to []byte, err error) {
+	count, rest, err := v.references(r, n)
+	if err != nil {
+		return 0, nil, err
+	}
+	if whole && (count != 1 || rest != refSize) {
+		return 0, nil, shm.ErrBounds
+	}
+	to = buf
+	if ref != nil {
+		if !whole {
+			return 0, nil, ErrBuffers
+		}
+		to = ref
+	}
+	if rest > uint64(len(to)) {
+		return 0, nil, v.tooLong(r, rest)
+	}
+	to = to[:rest]
+	if err := v.readFrom(r, to); err != nil {
+		return 0, nil, err
+	}
+	if ref != nil {
+		if n := DecodeRef(ref).Len; n > uint64(len(buf)) {
+			return 0, nil, v.tooLong(r, n)
+		}
+	}
+	return count, to, nil
 }
 
 // readHeader returns the header at p and advances p. Records are aligned, so it lies in
@@ -703,13 +740,13 @@ func (t *Stream) got(s *shm.Segment, err error, slept *bool, l *futex.Limit) (ov
 }
 
 func (t *Stream) awaitItem(s *shm.Segment, l *futex.Limit) (slept bool, err error) {
-	return futex.AwaitWord(&t.nonEmpty, l, &s.Spin[1], hasItem{t})
+	return futex.AwaitWord(&t.nonEmpty, l, &s.Spin[1], hasItem{t, s})
 }
 
 // AwaitItem waits for an item, which somebody else may take first, or until none
 // will come.
 func (t *Stream) AwaitItem(s *shm.Segment, l *futex.Limit) error {
-	if t.Ready() {
+	if (hasItem{t, s}).Ready() {
 		return nil
 	}
 	slept, err := t.awaitItem(s, l)
@@ -731,8 +768,28 @@ func (t *Stream) due() uint64 {
 	return t.puts.Load()
 }
 
-// Done marks one item done, or returns ErrDone when all that were put are.
-func (t *Stream) Done() error {
+// Done marks one item done: the one that this process took first, if there is a ledger
+// and it has any. Errors: ErrDone, when all that were put are; as futex.Mutex.Lock.
+func (t *Stream) Done(s *shm.Segment, l *futex.Limit) error {
+	if t.mode&keeps == 0 {
+		return t.countDone()
+	}
+	if err := t.lockGet(s, l); err != nil {
+		return err
+	}
+	err := ErrDone
+	if t.done.Load() < t.due() {
+		err = t.books(s).done()
+	}
+	t.getLock.Unlock()
+	if err == nil && t.Unfinished() == 0 {
+		t.idle.Wake(futex.All)
+	}
+	return err
+}
+
+// countDone is Done without a ledger.
+func (t *Stream) countDone() error {
 	for {
 		done := t.done.Load()
 		if done >= t.due() {
@@ -755,9 +812,9 @@ func (t *Stream) Unfinished() uint64 {
 	return max(t.due(), done) - done
 }
 
-// Join waits until every item that was put is marked done.
-func (t *Stream) Join(s *shm.Segment, l *futex.Limit) error {
-	r := allDone{t}
+// Join waits until every item that was put is marked done. b is as for TryPut.
+func (t *Stream) Join(s *shm.Segment, b Bell, l *futex.Limit) error {
+	r := allDone{t, s, b}
 	if r.Ready() {
 		return nil
 	}
@@ -768,10 +825,33 @@ func (t *Stream) Join(s *shm.Segment, l *futex.Limit) error {
 // What is waited for.
 type (
 	hasRoom struct{ t *Stream }
-	hasItem struct{ t *Stream }
-	allDone struct{ t *Stream }
+	hasItem struct {
+		t *Stream
+		s *shm.Segment
+	}
+	allDone struct {
+		t *Stream
+		s *shm.Segment
+		b Bell
+	}
 )
 
 func (r hasRoom) Ready() bool { return !r.t.Full() || r.t.putFlags.Load()&shut != 0 }
-func (r hasItem) Ready() bool { return r.t.Ready() }
-func (r allDone) Ready() bool { return r.t.Unfinished() == 0 }
+
+func (r hasItem) Ready() bool {
+	if r.t.mode&redelivers != 0 {
+		r.t.Look(r.s)
+	}
+	return r.t.Ready()
+}
+
+func (r allDone) Ready() bool {
+	if r.t.Unfinished() == 0 {
+		return true
+	}
+	if !r.t.Look(r.s) {
+		return false
+	}
+	r.t.Settle(r.b)
+	return r.t.Unfinished() == 0
+}

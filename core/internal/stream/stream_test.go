@@ -261,17 +261,17 @@ func TestBoundedByBytes(t *testing.T) {
 
 func TestDone(t *testing.T) {
 	q, s := newStream(t, 0)
-	if err := q.Done(); err != ErrDone {
+	if err := q.Done(s, now); err != ErrDone {
 		t.Errorf("done with nothing: %v", err)
 	}
 	put(t, q, s, nil)
-	if err := q.Join(s, now); err != unix.EAGAIN {
+	if err := q.Join(s, nil, now); err != unix.EAGAIN {
 		t.Errorf("join with an item: %v", err)
 	}
-	if err := q.Done(); err != nil {
+	if err := q.Done(s, now); err != nil {
 		t.Error(err)
 	}
-	if err := q.Join(s, now); err != nil {
+	if err := q.Join(s, nil, now); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,130 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"os"
+)
+
+// JoinableQueue is a Queue that knows which of its items were got and not yet dealt
+// with, and by which process: so nothing is lost with a consumer that dies. Large items
+// are copied for those who get them, since the queue keeps what was put.
+type JoinableQueue struct{ Queue }
+
+// JoinableOption is an option of NewJoinableQueue.
+type JoinableOption func(*joinableOptions)
+
+type joinableOptions struct{ redeliver bool }
+
+// Redeliver has the items that a process had got and not dealt with when it died return
+// to the queue, before all others and in the order in which they were put. They do not
+// wait for room, so a queue may have more than maxItems for a while. Whoever waits in
+// Get or Join, and whoever calls another method that gets or counts items, sees to it,
+// at most twice a second; so it takes about a second. After an immediate Shutdown they
+// count as dealt with instead.
+func Redeliver() JoinableOption { return func(o *joinableOptions) { o.redeliver = true } }
+
+// NewJoinableQueue makes a queue as NewQueue does.
+func NewJoinableQueue(maxItems uint64, options ...JoinableOption) (*JoinableQueue, error) {
+	var o joinableOptions
+	for _, option := range options {
+		option(&o)
+	}
+	q := new(JoinableQueue)
+	if err := CreateJoinableQueue(q, maxItems, o.redeliver); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// CreateJoinableQueue makes q a new queue: NewJoinableQueue for language bindings.
+func CreateJoinableQueue(q *JoinableQueue, maxItems uint64, redeliver bool) error {
+	if err := CreateQueue(&q.Queue, maxItems); err != nil {
+		return err
+	}
+	q.stream().Keep(redeliver)
+	return nil
+}
+
+// OpenJoinableQueue opens a queue as OpenQueue does.
+func OpenJoinableQueue(segment, bell *os.File) (*JoinableQueue, error) {
+	q := new(JoinableQueue)
+	if err := q.openFiles(segment, bell); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// TaskDone says that an item that was got is dealt with: of those that this process
+// got, the one that it got first; if it has none, the one that any process did.
+// ErrTaskDone: it was called more often than items were put.
+func (q *JoinableQueue) TaskDone() error { return q.TaskDoneWithin(atOnce()) }
+
+// TaskDoneWithin is TaskDone within the limit l, for language bindings.
+func (q *JoinableQueue) TaskDoneWithin(l *Limit) error {
+	if q.s.FD < 0 {
+		return ErrClosed
+	}
+	err := q.stream().Done(&q.s, l)
+	q.stream().Settle(q.ringer())
+	return err
+}
+
+// Abandoned returns the items that were got by processes that died before they had
+// dealt with them, unless the queue redelivers those. They are as if this process had
+// got them now. If there is an error, those before it are returned with it. ErrBuffers:
+// the next one has buffers beside its data.
+func (q *JoinableQueue) Abandoned() (items [][]byte, err error) {
+	if q.s.FD < 0 {
+		return nil, ErrClosed
+	}
+	for {
+		item, err := q.abandoned()
+		if err == ErrEmpty {
+			return items, nil
+		}
+		if err != nil {
+			return items, err
+		}
+		items = append(items, item)
+	}
+}
+
+func (q *JoinableQueue) abandoned() ([]byte, error) {
+	take := func(buf []byte) (int, error) { return q.stream().AbandonCopy(&q.s, buf, atOnce()) }
+	var small [smallItem]byte
+	n, err := take(small[:])
+	if err == nil {
+		return bytes.Clone(small[:n]), nil
+	}
+	return receiveLong(err, take)
+}
+
+// AbandonedWithin takes one of the items that Abandoned returns, as ReceiveWithin, for
+// language bindings. ErrEmpty: there is none.
+func (q *JoinableQueue) AbandonedWithin(buf []byte, l *Limit) (Received, error) {
+	if q.s.FD < 0 {
+		return Received{}, ErrClosed
+	}
+	return q.stream().Abandon(&q.s, buf, l)
+}
+
+// Unfinished returns how many items were put and not yet dealt with.
+func (q *JoinableQueue) Unfinished() uint64 {
+	if q.s.FD < 0 {
+		return 0
+	}
+	return q.stream().Unfinished()
+}
+
+// Join waits until all items that were put are dealt with. Without Redeliver it waits
+// for those of dead processes too. Error: the cause of ctx's end.
+func (q *JoinableQueue) Join(ctx context.Context) error { return q.JoinWithin(within(ctx)) }
+
+// JoinWithin is Join within the limit l, for language bindings.
+func (q *JoinableQueue) JoinWithin(l *Limit) error {
+	if q.s.FD < 0 {
+		return ErrClosed
+	}
+	return q.stream().Join(&q.s, q.ringer(), l)
+}
