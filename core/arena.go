@@ -15,11 +15,14 @@ type Arena struct{ s *Segment }
 
 // What NewSlot makes.
 const (
-	KindSemaphore = arena.KindSemaphore
-	KindEvent     = arena.KindEvent
-	KindRLock     = arena.KindRLock
-	KindCondition = arena.KindCondition
-	KindBarrier   = arena.KindBarrier
+	KindSemaphore       = arena.KindSemaphore
+	KindEvent           = arena.KindEvent
+	KindRLock           = arena.KindRLock
+	KindCondition       = arena.KindCondition
+	KindBarrier         = arena.KindBarrier
+	KindRobustLock      = arena.KindRobustLock
+	KindRobustRLock     = arena.KindRobustRLock
+	KindRobustSemaphore = arena.KindRobustSemaphore
 )
 
 // MaxValue is the greatest value of a semaphore.
@@ -58,7 +61,8 @@ func (a *Arena) File() (*os.File, error) { return file(int(a.s.FD), "goprocessin
 func (a *Arena) Close() error { return a.s.Close() }
 
 // NewSlot allocates an object and returns its offset. value and limit are a
-// semaphore's; limit is also the number of a barrier's parties. An arena that is
+// semaphore's; limit is also the number of a barrier's parties, and of a robust
+// semaphore's permits. An arena that is
 // full for this kind is unix.ENOSPC.
 func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
 	invalid := false
@@ -70,7 +74,10 @@ func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
 	case KindBarrier:
 		value = 0
 		invalid = limit < 1 || limit > MaxValue
-	case KindEvent, KindCondition:
+	case KindRobustSemaphore:
+		value = 0
+		invalid = limit < 1 || limit > MaxPermits
+	case KindEvent, KindCondition, KindRobustLock, KindRobustRLock:
 		value, limit = 0, 0
 	default:
 		invalid = true

@@ -45,9 +45,18 @@ func ConditionOn(s *Segment, offset uint64) Condition {
 // Offset tells where in its arena the condition is.
 func (c *Condition) Offset() uint64 { return c.offset }
 
+// Locker is a lock for Condition.Wait: a Lock or a RobustLock.
+type Locker interface {
+	Lock(ctx context.Context) error
+	Unlock() error
+}
+
 // Wait releases lock, waits until it is notified, and takes the lock again, however
-// the wait ended. Error: the cause of ctx's end, or that there is no memory.
-func (c *Condition) Wait(ctx context.Context, lock *Lock) error {
+// the wait ended. Errors: the cause of ctx's end; that there is no memory; or
+// ErrOwnerDied, when a process died that had taken a robust lock meanwhile. Then the
+// caller has the lock as always, and the notification, if there was one, has gone on
+// to the next.
+func (c *Condition) Wait(ctx context.Context, lock Locker) error {
 	w, err := c.EnterWithin(0, within(context.Background()))
 	if err != nil {
 		return err
@@ -62,11 +71,16 @@ func (c *Condition) Wait(ctx context.Context, lock *Lock) error {
 		if failed == nil && notified {
 			err = nil
 		}
-		_ = lock.Lock(context.Background()) // has no end
+		if died := lock.Lock(context.Background()); died != nil {
+			return died
+		}
 		return err
 	}
-	_ = lock.Lock(context.Background())
-	_, err = c.Leave(w, false)
+	died := lock.Lock(context.Background()) // has no end
+	_, err = c.Leave(w, died != nil)
+	if died != nil {
+		return died
+	}
 	return err
 }
 

@@ -25,6 +25,12 @@ var (
 	ErrReleased = fmt.Errorf("semaphore or lock released too many times: %w", unix.EOVERFLOW)
 	// ErrNotOwner: an RLock was released by another than its owner.
 	ErrNotOwner = fmt.Errorf("RLock released by another than its owner: %w", unix.EPERM)
+	// ErrOwnerDied: a process died that held the robust lock, or the permit of a robust
+	// semaphore, which the caller now holds.
+	ErrOwnerDied = fmt.Errorf("a process died that held the lock: %w", unix.EOWNERDEAD)
+	// ErrNotHolder: a robust lock or semaphore was released by a process that does
+	// not hold it.
+	ErrNotHolder = fmt.Errorf("robust lock released by a process that does not hold it: %w", unix.EPERM)
 	// ErrBroken: the barrier is broken, or was while the caller waited.
 	ErrBroken = arena.ErrBroken
 	// ErrClosed: this handle was closed.

@@ -3,6 +3,7 @@
 package arena
 
 import (
+	"errors"
 	"math/bits"
 	"sync/atomic"
 	"unsafe"
@@ -13,15 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a slot holds. Semaphores, events and RLocks take SlotSize bytes, the
-// others, which keep a list of those who wait, LargeSize.
+// What a slot holds. Those that keep a list, of who waits or of who holds what, take
+// LargeSize bytes, the others SlotSize.
 const (
-	Free          = 0
-	KindSemaphore = 1
-	KindEvent     = 2
-	KindRLock     = 3
-	KindCondition = 4
-	KindBarrier   = 5
+	Free                = 0
+	KindSemaphore       = 1
+	KindEvent           = 2
+	KindRLock           = 3
+	KindCondition       = 4 // large
+	KindBarrier         = 5 // large
+	KindRobustLock      = 6
+	KindRobustRLock     = 7
+	KindRobustSemaphore = 8 // large
 )
 
 const (
@@ -42,7 +46,8 @@ var regions = [2]struct{ start, end, slot uint64 }{
 }
 
 func regionOf(kind uint32) int {
-	if kind >= KindCondition {
+	switch kind {
+	case KindCondition, KindBarrier, KindRobustSemaphore:
 		return 1
 	}
 	return 0
@@ -59,13 +64,19 @@ func regionAt(offset uint64) int {
 type Slot struct {
 	word atomic.Uint32 // see Semaphore and Event
 	kind uint32
-	max  uint32 // of a semaphore; a barrier's parties
+	max  uint32 // of a semaphore, robust or not; a barrier's parties
 	spin uint32 // futex.Limit's budget, shared: a hint
 
-	owner atomic.Uint64 // see Semaphore and RLock
-	depth atomic.Uint32 // of an RLock
-	_     [36]byte
+	owner atomic.Uint64 // see Semaphore, RLock and RobustLock
+	depth atomic.Uint32 // of an RLock, robust or not
+	_     [4]byte
+
+	holder holder // of a robust lock
+	looked looked // of a robust lock
+	_      [16]byte
 }
+
+var _ [SlotSize]byte = [unsafe.Sizeof(Slot{})]byte{}
 
 // header stands behind the segment's. Only the process that made the arena
 // allocates slots in it, so that nothing about them has to survive that process:
@@ -103,6 +114,17 @@ func Create(s *shm.Segment) error {
 // Alloc takes a free slot and returns its offset. When there is none it returns
 // unix.ENOSPC; other errors say that there is no memory.
 func Alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error) {
+	offset, err = alloc(s, kind, value, limit)
+	if err != nil || kind != KindRobustSemaphore {
+		return offset, err
+	}
+	if err := (*RobustSemaphore)(unsafe.Pointer(At(s, offset))).addBlocks(s); err != nil {
+		return 0, errors.Join(err, Release(s, offset))
+	}
+	return offset, nil
+}
+
+func alloc(s *shm.Segment, kind, value, limit uint32) (offset uint64, err error) {
 	h := headerOf(s)
 	if _, err := h.lock.Lock(&futex.Limit{How: futex.NoWait}); err != nil {
 		return 0, err

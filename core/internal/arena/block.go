@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// block is room for more waiters than fit in a slot. Once linked to a slot, it
-// stays there until the slot is released.
+// block is room for more waiters than fit in a slot, or for more permits of a robust
+// semaphore. Once linked to a slot, it stays there until the slot is released.
 type block struct {
 	next    uint64 // offset of the next block of the chain, 0: none
 	_       [24]byte

@@ -1,0 +1,73 @@
+package core
+
+import (
+	"context"
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/arena"
+)
+
+// MaxPermits is how many permits a robust semaphore can have.
+const MaxPermits = arena.MaxPermits
+
+// RobustSemaphore is a semaphore whose permits come back when a process dies that
+// holds some. Only a process that holds a permit may release one. What RobustLock
+// says of the lock is true of each permit.
+type RobustSemaphore struct {
+	s      *Segment
+	m      *arena.RobustSemaphore
+	offset uint64
+}
+
+// NewRobustSemaphore makes a semaphore with so many permits, from 1 to MaxPermits,
+// all of them free.
+func (a *Arena) NewRobustSemaphore(permits uint32) (*RobustSemaphore, error) {
+	offset, err := a.NewSlot(KindRobustSemaphore, 0, permits)
+	if err != nil {
+		return nil, err
+	}
+	return a.RobustSemaphore(offset)
+}
+
+// RobustSemaphore returns the robust semaphore at offset.
+func (a *Arena) RobustSemaphore(offset uint64) (*RobustSemaphore, error) {
+	if err := a.CheckSlot(offset, KindRobustSemaphore); err != nil {
+		return nil, err
+	}
+	m := RobustSemaphoreOn(a.s, offset)
+	return &m, nil
+}
+
+// RobustSemaphoreOn returns the robust semaphore at offset, which passed CheckSlot,
+// in s, which stays the caller's: for language bindings.
+func RobustSemaphoreOn(s *Segment, offset uint64) RobustSemaphore {
+	return RobustSemaphore{s, (*arena.RobustSemaphore)(unsafe.Pointer(arena.At(s, offset))), offset}
+}
+
+// Offset tells where in its arena the semaphore is.
+func (m *RobustSemaphore) Offset() uint64 { return m.offset }
+
+// Acquire takes a permit, waiting until one is free. Errors: ErrOwnerDied, with the
+// permit held; else the cause of ctx's end.
+func (m *RobustSemaphore) Acquire(ctx context.Context) error { return m.AcquireWithin(within(ctx)) }
+
+// TryAcquire takes a permit if one is free. The error may be ErrOwnerDied.
+func (m *RobustSemaphore) TryAcquire() (taken bool, err error) {
+	return robustTry(m.m.Acquire(m.s, atOnce()))
+}
+
+// Release gives back a permit; ErrNotHolder: this process holds none.
+func (m *RobustSemaphore) Release() error { return robustError(m.m.Release(m.s, false)) }
+
+// Abandon is Release for one who was told ErrOwnerDied and has not repaired anything:
+// the next to take the permit is told, too.
+func (m *RobustSemaphore) Abandon() error { return robustError(m.m.Release(m.s, true)) }
+
+// Value returns how many permits are free.
+func (m *RobustSemaphore) Value() (int, error) { return m.m.Value(m.s) }
+
+// Held returns how many permits this process holds.
+func (m *RobustSemaphore) Held() (int, error) { return m.m.Held(m.s) }
+
+// AcquireWithin is Acquire within the limit l, for language bindings.
+func (m *RobustSemaphore) AcquireWithin(l *Limit) error { return robustError(m.m.Acquire(m.s, l)) }
