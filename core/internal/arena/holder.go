@@ -33,8 +33,8 @@ import (
 // with its own number, which becomes a mark again. A process that dies without
 // having held anything leaves no trace.
 //
-// The holder is the process: its threads die together, and one that calls execve(2)
-// holds on to what it has. A fork copies nothing, since the child has another pid.
+// The holder is the process: its threads die together, and with them whoever calls
+// execve(2). A fork copies nothing, since the child has another pid.
 type holder struct{ word atomic.Uint64 }
 
 const (
