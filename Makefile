@@ -85,6 +85,12 @@ test-sanitize: .venvs/sanitize/installed ## Run the Python tests with ASan and U
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		PYTHONMALLOC=malloc .venvs/sanitize/bin/python -P -m pytest -k 'not stdlib' $(PYTEST_ARGS)
 
+.PHONY: crash-python
+crash-python: .venvs/pythons ## Kill Python processes that use each primitive (CRASH_ARGS='--kills N NAME...')
+	@$(MAKE) .venvs/$(first)/installed
+	$(title) 'python -m tests.crash'
+	@.venvs/$(first)/bin/python -m tests.crash $(CRASH_ARGS)
+
 .PHONY: cpython-suite
 cpython-suite: .venvs/pythons ## Run CPython's own tests on each CPython >= 3.11, beside the standard library
 	$(call each,cpython-suite,$$(cut -d' ' -f1 .venvs/pythons))
