@@ -91,6 +91,13 @@ crash-python: .venvs/pythons ## Kill Python processes that use each primitive (C
 	$(title) 'python -m tests.crash'
 	@.venvs/$(first)/bin/python -m tests.crash $(CRASH_ARGS)
 
+.PHONY: leaks
+leaks: .venvs/pythons ## Use each public name for a minute, and see whether the process grows (an hour; SECONDS=N)
+	@$(MAKE) .venvs/$(first)/installed
+	$(title) 'pytest tests/test_leaks.py'
+	@GOPROCESSING_TEST_LEAKS_SECONDS=$(or $(SECONDS),60) \
+		.venvs/$(first)/bin/python -P -m pytest tests/test_leaks.py $(PYTEST_ARGS)
+
 .PHONY: cpython-suite
 cpython-suite: .venvs/pythons ## Run CPython's own tests on each CPython >= 3.11, beside the standard library
 	$(call each,cpython-suite,$$(cut -d' ' -f1 .venvs/pythons))

@@ -1,0 +1,1 @@
+"""What each public name must not do: leave something behind each time it is used."""

@@ -1,0 +1,66 @@
+"""The table of exercises, by the public names that they use."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import goprocessing
+
+Use = Callable[[], object]
+
+CTX = goprocessing.get_context("fork")
+
+
+@dataclasses.dataclass(frozen=True)
+class Exercise:
+    title: str
+    names: tuple[str, ...]
+    start: Callable[[contextlib.ExitStack], Use]
+    """Makes what is needed, undone by the stack, and returns what is to be repeated."""
+
+
+EXERCISES: list[Exercise] = []
+
+
+def exercise(*names: str) -> Callable[[Callable[..., Use]], Callable[..., Use]]:
+    """Adds a function of a stack, which uses these names."""
+
+    def add(start: Callable[..., Use]) -> Callable[..., Use]:
+        EXERCISES.append(Exercise(start.__name__, names, start))
+        return start
+
+    return add
+
+
+def exercise_each(
+    classes: tuple[str, ...], *names: str
+) -> Callable[[Callable[..., Use]], Callable[..., Use]]:
+    """Adds a function of a factory and a stack for each class, of which it uses these names.
+
+    "" is the class itself.
+    """
+
+    def add(start: Callable[..., Use]) -> Callable[..., Use]:
+        for cls in classes:
+            EXERCISES.append(
+                Exercise(
+                    f"{start.__name__} of {cls}",
+                    tuple(f"{cls}.{name}" if name else cls for name in names),
+                    lambda stack, cls=cls: start(getattr(CTX, cls), stack),
+                )
+            )
+        return start
+
+    return add
+
+
+def raising(error: type[BaseException], function: Callable[..., Any], *args: Any) -> None:
+    """Calls what has to raise."""
+    try:
+        function(*args)
+    except error:
+        return
+    raise AssertionError(f"{function} did not raise {error.__name__}")
