@@ -86,10 +86,13 @@ test-sanitize: .venvs/sanitize/installed ## Run the Python tests with ASan and U
 		PYTHONMALLOC=malloc .venvs/sanitize/bin/python -P -m pytest -k 'not stdlib' $(PYTEST_ARGS)
 
 .PHONY: crash-python
-crash-python: .venvs/pythons ## Kill Python processes that use each primitive (CRASH_ARGS='--kills N NAME...')
+crash-python: .venvs/pythons ## Kill Python processes, and fork busy ones (CRASH_ARGS='--kills N NAME...' FORKS=N)
 	@$(MAKE) .venvs/$(first)/installed
 	$(title) 'python -m tests.crash'
 	@.venvs/$(first)/bin/python -m tests.crash $(CRASH_ARGS)
+	$(title) 'pytest tests/test_fork_under_fire.py'
+	@GOPROCESSING_TEST_FORKS=$(or $(FORKS),10000) \
+		.venvs/$(first)/bin/python -P -m pytest tests/test_fork_under_fire.py
 
 .PHONY: leaks
 leaks: .venvs/pythons ## Use each public name for a minute, and see whether the process grows (an hour; SECONDS=N)
