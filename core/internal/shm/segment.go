@@ -87,19 +87,22 @@ func (s *Segment) Create(name string, kind uint32, size int64) error {
 		return fmt.Errorf("creating a segment: %w", err)
 	}
 	fault.Here("file of a segment made")
-	err = unix.Fallocate(fd, 0, 0, size)
-	if err != nil {
-		err = fmt.Errorf("allocating a segment of %d bytes: %w", size, err)
-	} else if _, e := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK); e != nil {
-		// Without this seal another holder could cut the file, and a reader
-		// of the lost part would get SIGBUS.
-		err = fmt.Errorf("sealing a segment: %w", e)
-	} else {
+	return s.create(fd, kind, size, seal)
+}
+
+// create makes s a segment in a new file, once that is protected. It owns fd, also if
+// it fails.
+func (s *Segment) create(fd int, kind uint32, size int64, protect func(fd int) error) error {
+	err := protect(fd)
+	if err == nil {
+		err = allocate(fd, 0, size)
+	}
+	if err == nil {
 		err = s.attach(fd, kind)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return err
+		return fmt.Errorf("creating a segment: %w", err)
 	}
 	fault.Here("segment mapped")
 	*s.header() = Header{Magic: magic, Layout: Layout, Kind: kind}
@@ -107,16 +110,31 @@ func (s *Segment) Create(name string, kind uint32, size int64) error {
 	return nil
 }
 
+// seal keeps other holders from cutting the file off, so that a reader of the lost part
+// would get SIGBUS.
+func seal(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK)
+	return err
+}
+
+// allocate makes sure that the n bytes at offset have memory. A signal may interrupt it
+// at any page.
+func allocate(fd int, offset, n int64) error {
+	for {
+		err := unix.Fallocate(fd, 0, offset, n)
+		fault.Here("memory allocated")
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
 // Open maps the segment behind fd and checks its header. On success it owns fd.
 func (s *Segment) Open(fd int, kind uint32) error {
-	// Whoever made a file that can shrink could take memory away from under
-	// this process.
-	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
-	if err == unix.EINVAL || err == nil && seals&unix.F_SEAL_SHRINK == 0 {
-		return ErrKind
-	}
-	if err != nil {
+	if safe, err := isSafe(fd); err != nil {
 		return fmt.Errorf("opening a segment: %w", err)
+	} else if !safe {
+		return ErrKind
 	}
 	// Of a hugetlbfs file even what lies within its size may have no memory (SIGBUS).
 	var fs unix.Statfs_t
@@ -130,6 +148,7 @@ func (s *Segment) Open(fd int, kind uint32) error {
 		return err
 	}
 	fault.Here("segment opened")
+	var err error
 	switch h := s.header(); {
 	case h.Magic != magic:
 		err = ErrKind
@@ -277,17 +296,10 @@ func (s *Segment) Allocate(offset, n uint64) error {
 	if err := s.CheckDescriptor(); err != nil {
 		return err
 	}
-	for {
-		err := unix.Fallocate(int(s.FD), 0, int64(offset), int64(n))
-		fault.Here("memory allocated")
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("growing a segment by %d bytes: %w", n, err)
-		}
-		return nil
+	if err := allocate(int(s.FD), int64(offset), int64(n)); err != nil {
+		return fmt.Errorf("growing a segment by %d bytes: %w", n, err)
 	}
+	return nil
 }
 
 // Memory returns how many bytes of memory the segment takes, or the most it can if its
