@@ -125,6 +125,19 @@ def check_headers(compiler: list[str]) -> None:
             raise PlatformError(f"goprocessing needs {missing}")
 
 
+def build_library(go: str, output: str, *linker_options: str) -> None:
+    """Builds the C library."""
+    exports = Path("capi", "libgoprocessing.map").resolve()
+    # Go takes the flags apart, twice, and knows no quotes but around a whole one.
+    options = [f"'-Wl,{option}'" for option in (f"--version-script={exports}", *linker_options)]
+    command = [go, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false"]
+    command += [f'-ldflags=-s -w "-extldflags={" ".join(options)}"', "-o", output, "./capi"]
+    print(shlex.join(command), flush=True)
+    env = {**go_environment(), "CC": shlex.join(find_compiler())}
+    if subprocess.run(command, env=env).returncode:
+        raise CompileError("Go could not build libgoprocessing.so; its messages are above.")
+
+
 class BuildExt(build_ext):
     """Builds the extension, and beside it libgoprocessing.so with its header."""
 
@@ -142,17 +155,10 @@ class BuildExt(build_ext):
             )
         os.environ["CC"] = shlex.join(compiler)
         super().run()
-        self.build_engine(go)
+        build_library(go, self.built_library())
         for built, installed in self.engine_files():
             self.mkpath(os.path.dirname(installed))
             self.copy_file(built, installed)
-
-    def build_engine(self, go: str) -> None:
-        command = [go, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false"]
-        command += ["-ldflags=-s -w", "-o", self.built_library(), "./capi"]
-        print(shlex.join(command), flush=True)
-        if subprocess.run(command, env=go_environment()).returncode:
-            raise CompileError("Go could not build libgoprocessing.so; its messages are above.")
 
     def built_library(self) -> str:
         return os.path.join(self.build_temp, "libgoprocessing.so")
