@@ -18,6 +18,12 @@ TOOLS := .venvs/tools/bin
 GO := .venvs/tools/go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+# The C library. Programs that were linked to it look for it by the name with its ABI.
+PREFIX = /usr/local
+LIBDIR = $(PREFIX)/lib
+INCLUDEDIR = $(PREFIX)/include
+LIBRARY := .venvs/library/libgoprocessing.so.$(shell awk '$$2 == "GOP_ABI" { print $$3 }' capi/goprocessing.h)
+
 # Go packages that may import unsafe and golang.org/x/sys/unix; shm alone maps memory.
 UNSAFE := capi|core|core/internal/(arena|fault|futex|process|shm|socket|stream)
 
@@ -34,7 +40,7 @@ each = +@summary= failed=0; \
 	printf '\n== Summary\n%s' "$$summary"; exit $$failed
 
 # Tells the lines of recipes apart that run side by side.
-prefix = $(if $(PREFIX),2>&1 | sed -u 's/^/$(1): /')
+prefix = $(if $(LABELS),2>&1 | sed -u 's/^/$(1): /')
 
 .PHONY: help
 help: ## List the targets
@@ -49,7 +55,7 @@ demo: .venvs/pythons ## Set up everything and run the main job: a parallel word 
 
 .PHONY: test
 test: .venvs/pythons ## Set up everything and run all tests: Go, then each CPython >= 3.11
-	+@$(MAKE) --jobs=2 --keep-going PREFIX=1 test-go $$(sed 's/^\([^ ]*\).*/test-\1/' .venvs/pythons)
+	+@$(MAKE) --jobs=2 --keep-going LABELS=1 test-go $$(sed 's/^\([^ ]*\).*/test-\1/' .venvs/pythons)
 
 .PHONY: test-quick
 test-quick: .venvs/pythons $(GO) ## Run the quick tests: Go without -race, one CPython
@@ -72,7 +78,7 @@ fuzz: $(GO) ## Fuzz every parser of what is in shared memory (FUZZTIME=1m each)
 	done
 
 # --foreground lets Ctrl-C through, but leaves the children of a hung run alone.
-test-3.%: .venvs/3.%/installed
+test-3.%: .venvs/3.%/installed $(LIBRARY)
 	$(title) 'CPython 3.$*: pytest'
 	@timeout $(if $(CI),,--foreground) --kill-after=30 25m .venvs/3.$*/bin/python -P -m pytest $(PYTEST_ARGS) $(call prefix,3.$*)
 
@@ -144,7 +150,7 @@ lint-python: .venvs/tools/linters
 .PHONY: lint-c
 lint-c: .venvs/tools/linters
 	$(title) 'clang-format'
-	$(TOOLS)/clang-format --dry-run -Werror capi/*.[ch] pybind/*.[ch] tests/bench/*.c
+	$(TOOLS)/clang-format --dry-run -Werror capi/*.[ch] pybind/*.[ch] tests/bench/*.c tests/clib/*.[ch] tests/clib/*.cc
 
 .PHONY: lint-go
 lint-go: $(GO)
@@ -162,7 +168,7 @@ lint-go: $(GO)
 .PHONY: format
 format: .venvs/tools/linters $(GO) ## Format the sources of all languages
 	$$($(GO) env GOROOT)/bin/gofmt -w core capi tests
-	$(TOOLS)/clang-format -i capi/*.[ch] pybind/*.[ch] tests/bench/*.c
+	$(TOOLS)/clang-format -i capi/*.[ch] pybind/*.[ch] tests/bench/*.c tests/clib/*.[ch] tests/clib/*.cc
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 
@@ -177,6 +183,16 @@ dist: $(TOOLS)/python ## Make a source distribution, and a wheel from it, in dis
 	@rm -rf build dist
 	$(TOOLS)/python -m pip install -q build
 	$(TOOLS)/python -m build
+
+.PHONY: install
+install: $(LIBRARY) ## Install the C library (PREFIX=/usr/local; LIBDIR, INCLUDEDIR, DESTDIR)
+	@install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
+	install -m 755 $(LIBRARY) '$(DESTDIR)$(LIBDIR)'
+	@ln -sfn $(notdir $(LIBRARY)) '$(DESTDIR)$(LIBDIR)/libgoprocessing.so'
+	install -m 644 capi/goprocessing.h '$(DESTDIR)$(INCLUDEDIR)'
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' python/goprocessing/_version.py); \
+	sed "s|@VERSION@|$$version|; s|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|" \
+		capi/goprocessing.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/goprocessing.pc'
 
 .PHONY: clean
 clean: ## Remove everything that was made
@@ -204,6 +220,11 @@ clean: ## Remove everything that was made
 	$(@D)/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear $(@D)
 	@flock .venvs/pythons bash -c "rm -rf build; CFLAGS=-Werror $(@D)/bin/pip install -q '.[test,examples]'"
 	@touch $@
+
+$(LIBRARY): .venvs/sources | $(GO)
+	$(title) 'the C library'
+	@mkdir -p $(@D)
+	@flock $(@D) $(TOOLS)/python -c 'import setup; setup.build_library("$(GO)", "$@", "-soname=$(@F)")'
 
 .venvs/3.%/bench: .venvs/3.%/installed pyproject.toml
 	@$(call requirements,bench) | xargs $(@D)/bin/pip install -q
