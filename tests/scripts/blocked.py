@@ -94,8 +94,8 @@ def main():
     signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
 
     def release_on_request():
-        sys.stdin.readline()
-        release()
+        if sys.stdin.readline():
+            release()
 
     threading.Thread(target=release_on_request, daemon=True).start()
     if sys.argv[2:] == ["masked"]:
