@@ -100,7 +100,9 @@ int gop_segment_open(gop_segment *s, int fd, uint32_t kind);
 typedef struct gop_stream {
     uint64_t max_items; /* 0: unbounded */
     uint64_t max_bytes; /* 0: unbounded */
-    uint8_t config[48];
+    uint64_t chunks;
+    uint32_t mode; /* GOP_STREAM_REDELIVERS */
+    uint8_t config[36];
     uint64_t put_lock; /* producers' line */
     uint64_t puts;     /* items ever put, as consumers see it */
     uint64_t put_seq;
@@ -113,11 +115,15 @@ typedef struct gop_stream {
     uint8_t wait[196];
     uint32_t watched; /* of a pipe: see gop_conn_watch */
     uint32_t closed;  /* of a pipe: handles of the receiving end that were closed */
-    uint8_t reserved[172];
+    uint8_t reserved[44];
+    uint64_t returned; /* in its lower half, how many items came back from dead takers */
+    uint8_t ledger[120];
 } gop_stream;
 
 #define GOP_STREAM_GONE 2u    /* its items are gone: it was shut down immediately */
 #define GOP_STREAM_WATCHED 4u /* see gop_queue_watch */
+
+#define GOP_STREAM_REDELIVERS 2u /* see gop_joinable_queue_create */
 
 #define GOP_STREAM_OFFSET 64
 #define GOP_STREAM_SIZE 768
@@ -173,14 +179,17 @@ static inline uint64_t
 gop_stream_len(const gop_stream *t)
 {
     uint64_t gets = __atomic_load_n(&t->gets, __ATOMIC_SEQ_CST);
+    uint64_t returned = __atomic_load_n(&t->returned, __ATOMIC_SEQ_CST);
     for (;;) {
         uint64_t puts = __atomic_load_n(&t->puts, __ATOMIC_SEQ_CST);
-        uint64_t again = __atomic_load_n(&t->gets, __ATOMIC_SEQ_CST);
-        if (again == gets) {
+        uint64_t returned_again = __atomic_load_n(&t->returned, __ATOMIC_SEQ_CST);
+        uint64_t gets_again = __atomic_load_n(&t->gets, __ATOMIC_SEQ_CST);
+        if (gets_again == gets && returned_again == returned) {
             int gone = __atomic_load_n(&t->put_flags, __ATOMIC_SEQ_CST) & GOP_STREAM_GONE;
-            return gone ? 0 : puts - gets;
+            return gone ? 0 : puts - gets + (uint32_t)returned;
         }
-        gets = again;
+        gets = gets_again;
+        returned = returned_again;
     }
 }
 
@@ -195,6 +204,11 @@ typedef struct gop_queue {
 
 /* [engine] Makes a queue of at most maxsize items, 0 for no limit. */
 int gop_queue_create(gop_queue *q, uint64_t maxsize);
+
+/* [engine] Makes one that knows which items were got and not marked done, and by which
+ * process. If redeliver, those of a process that died return to the front, also beyond
+ * maxsize; else gop_queue_abandoned has them. Extents received from it are copies. */
+int gop_joinable_queue_create(gop_queue *q, uint64_t maxsize, int redeliver);
 
 /* [engine] Makes a handle of descriptors that came from another process; bell
  * may be -1. On success it owns both. Errors: as gop_segment_open. */
@@ -259,8 +273,18 @@ int gop_queue_watch(gop_queue *q, int how);
  * empty; if immediate, at once: its items are gone, and count as done. */
 int gop_queue_shutdown(gop_queue *q, int immediate, int how);
 
-/* [engine] Marks one item done. -ERANGE: called more often than items were put. */
-int gop_queue_task_done(gop_queue *q);
+/* [engine] Marks one item done: the first one that this process has got, or, if it has
+ * none left, any process. -ERANGE: called more often than items were put. */
+int gop_queue_task_done(gop_queue *q, int how);
+
+/* [engine] Takes an item that a process had got and not marked done when it died, as
+ * gop_queue_receive, for this process to mark. -EAGAIN: there is none, or the queue
+ * redelivers them. */
+int gop_queue_abandoned(gop_queue *q, void *buf, uint64_t cap, gop_received *r, int how);
+
+/* [engine] Sees whether processes have died, at most twice a second, and returns their
+ * items to a queue that redelivers them. Whoever gets or waits does it too. */
+int gop_queue_look(gop_queue *q);
 
 /* [engine] Waits until every item put was marked done. */
 int gop_queue_join(gop_queue *q, int how, int64_t deadline);
@@ -275,6 +299,11 @@ gop_queue_is_watched(const gop_queue *q)
 {
     const gop_stream *t = gop_stream_at(&q->seg, 0);
     return (__atomic_load_n(&t->put_flags, __ATOMIC_SEQ_CST) & GOP_STREAM_WATCHED) != 0;
+}
+static inline int
+gop_queue_redelivers(const gop_queue *q)
+{
+    return (gop_stream_at(&q->seg, 0)->mode & GOP_STREAM_REDELIVERS) != 0;
 }
 static inline uint64_t
 gop_queue_maxsize(const gop_queue *q)
@@ -680,7 +709,8 @@ void gop_engine_abandon(void);
     X(gop_queue_create) X(gop_queue_open) X(gop_queue_put) X(gop_queue_get)                \
     X(gop_queue_poll) X(gop_queue_watch) X(gop_queue_shutdown) X(gop_queue_task_done)      \
     X(gop_queue_join) X(gop_queue_put_item) X(gop_queue_receive)                           \
-    X(gop_queue_put_many) X(gop_queue_get_many)                                            \
+    X(gop_queue_put_many) X(gop_queue_get_many) X(gop_joinable_queue_create)               \
+    X(gop_queue_abandoned) X(gop_queue_look)                                               \
     X(gop_conn_send_item) X(gop_conn_receive)                                              \
     X(gop_pipe_create) X(gop_conn_open) X(gop_conn_send) X(gop_conn_recv) X(gop_conn_poll) \
     X(gop_conn_watch) X(gop_conn_recv_handle) X(gop_conn_sent_handle)                      \

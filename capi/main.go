@@ -95,6 +95,11 @@ func gop_queue_create(q *C.gop_queue, maxsize C.uint64_t) C.int {
 	return result(core.CreateQueue(&queue(q).Queue, uint64(maxsize)))
 }
 
+//export gop_joinable_queue_create
+func gop_joinable_queue_create(q *C.gop_queue, maxsize C.uint64_t, redeliver C.int) C.int {
+	return result(core.CreateJoinableQueue(queue(q), uint64(maxsize), redeliver != 0))
+}
+
 //export gop_queue_open
 func gop_queue_open(q *C.gop_queue, fd, bell C.int) C.int {
 	return result(queue(q).Open(int(fd), int(bell)))
@@ -225,7 +230,23 @@ func gop_queue_shutdown(q *C.gop_queue, immediate, how C.int) C.int {
 }
 
 //export gop_queue_task_done
-func gop_queue_task_done(q *C.gop_queue) C.int { return result(queue(q).TaskDone()) }
+func gop_queue_task_done(q *C.gop_queue, how C.int) C.int {
+	l := limit(how, 0)
+	return result(queue(q).TaskDoneWithin(&l))
+}
+
+//export gop_queue_abandoned
+func gop_queue_abandoned(q *C.gop_queue, buf unsafe.Pointer, capacity C.uint64_t, r *C.gop_received, how C.int) C.int {
+	l := limit(how, 0)
+	got, err := queue(q).AbandonedWithin(bytes(buf, capacity), &l)
+	return store(got, err, r)
+}
+
+//export gop_queue_look
+func gop_queue_look(q *C.gop_queue) C.int {
+	queue(q).Look()
+	return 0
+}
 
 //export gop_queue_join
 func gop_queue_join(q *C.gop_queue, how C.int, deadline C.int64_t) C.int {

@@ -1,9 +1,19 @@
 /* JoinableQueue: a queue whose items are counted until they are done. */
 #include "queue.h"
 
+#include "errors.h"
+#include "record.h"
+
+static int
+call_task_done(const gop_engine *e, void *arg, int how, int64_t Py_UNUSED(deadline))
+{
+    return e->gop_queue_task_done(arg, how);
+}
+
 PyDoc_STRVAR(task_done_doc,
 "task_done($self)\n--\n\n"
-"Say that the work on one item that was got from the queue is done.");
+"Say that the work on one item that was got from the queue is done: the first one\n"
+"that this process got, or, if it has none, that any process did.");
 
 static PyObject *
 task_done(queue_object *self, PyObject *Py_UNUSED(ignored))
@@ -11,11 +21,10 @@ task_done(queue_object *self, PyObject *Py_UNUSED(ignored))
     if (queue_check(self) < 0) {
         return NULL;
     }
-    const gop_engine *e = engine();
-    if (e == NULL) {
+    int rc = engine_block(call_task_done, &self->queue, DEADLINE_NOW);
+    if (rc == WAIT_RAISED) {
         return NULL;
     }
-    int rc = e->gop_queue_task_done(&self->queue);
     if (rc == -ERANGE) {
         PyErr_SetString(PyExc_ValueError, "task_done() called too many times");
         return NULL;
@@ -52,18 +61,105 @@ join(queue_object *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static int
+call_abandoned(const gop_engine *e, void *arg, int how, int64_t Py_UNUSED(deadline))
+{
+    record_sink *sink = arg;
+    return e->gop_queue_abandoned(sink->origin, sink->buf, sink->cap, &sink->received, how);
+}
+
+/* Takes an item and appends it to objs. 1, 0 when there is none; -1 with an exception
+ * set, and *taken false if no item was taken. */
+static int
+take_abandoned(queue_object *self, PyObject *objs, bool *taken)
+{
+    char buf[RECORD_INLINE];
+    record_sink sink = {.origin = &self->queue, .buf = buf, .cap = sizeof(buf)};
+    PyObject *bytes;
+    int rc = record_read(call_abandoned, &sink, UINT64_MAX, DEADLINE_NOW, &bytes);
+    *taken = rc == 0;
+    if (rc == -EAGAIN) {
+        return 0;
+    }
+    if (rc != 0) {
+        if (rc != WAIT_RAISED) {
+            raise_errno(rc, "Queue.abandoned()");
+        }
+        return -1;
+    }
+    PyObject *obj = record_decode((PyObject *)self, &self->queue.seg, &sink.received, buf, bytes);
+    int result = obj == NULL ? -1 : PyList_Append(objs, obj);
+    Py_XDECREF(obj);
+    return result < 0 ? -1 : 1;
+}
+
+PyDoc_STRVAR(abandoned_doc,
+"abandoned($self)\n--\n\n"
+"Return the items that processes had got when they died, and not marked by\n"
+"task_done(), unless the queue redelivers those. It is for this process now to mark\n"
+"them. If one cannot be unpickled the others are in the attribute `items` of the\n"
+"exception.");
+
+static PyObject *
+abandoned(queue_object *self, PyObject *Py_UNUSED(ignored))
+{
+    if (queue_check(self) < 0) {
+        return NULL;
+    }
+    PyObject *objs = PyList_New(0);
+    if (objs == NULL) {
+        return NULL;
+    }
+    PyObject *failure = NULL;
+    bool taken;
+    int result;
+    do {
+        result = take_abandoned(self, objs, &taken);
+        if (result < 0 && failure == NULL) {
+            failure = error_take();
+        }
+        else if (result < 0) {
+            PyErr_Clear();
+        }
+    } while (taken);
+    if (failure == NULL) {
+        return objs;
+    }
+    error_restore(failure);
+    error_set_attribute("items", objs);
+    Py_DECREF(objs);
+    return NULL;
+}
+
+static int
+joinable_queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"maxsize", "redeliver", NULL};
+    PyObject *maxsize = NULL;
+    int redeliver = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$p:JoinableQueue", names, &maxsize,
+                                     &redeliver))
+    {
+        return -1;
+    }
+    return queue_make(self, maxsize, redeliver ? QUEUE_REDELIVERS : QUEUE_JOINABLE);
+}
+
 static PyMethodDef joinable_queue_methods[] = {
     {"task_done", (PyCFunction)task_done, METH_NOARGS, task_done_doc},
     {"join", (PyCFunction)join, METH_NOARGS, join_doc},
+    {"abandoned", (PyCFunction)abandoned, METH_NOARGS, abandoned_doc},
     {NULL, NULL, 0, NULL},
 };
 
 PyDoc_STRVAR(joinable_queue_doc,
-"JoinableQueue(maxsize=0)\n--\n\n"
-"A queue that knows how many of its items are still worked on.");
+"JoinableQueue(maxsize=0, *, redeliver=False)\n--\n\n"
+"A queue that knows which of its items are still worked on, and by which process. If\n"
+"redeliver is true, those of a process that died return to its front.");
 
 static PyType_Slot joinable_queue_slots[] = {
     {Py_tp_doc, (void *)joinable_queue_doc},
+    {Py_tp_init, joinable_queue_init},
     {Py_tp_methods, joinable_queue_methods},
     {0, NULL},
 };

@@ -199,6 +199,22 @@ queue_get_nowait(queue_object *self, PyObject *Py_UNUSED(ignored))
 
 /* ---- state ---- */
 
+/* Lets the engine see whether items return from processes that died. 0, or -1 with an
+ * exception set. */
+static int
+look(queue_object *self)
+{
+    if (!gop_queue_redelivers(&self->queue)) {
+        return 0;
+    }
+    const gop_engine *e = engine();
+    if (e == NULL) {
+        return -1;
+    }
+    e->gop_queue_look(&self->queue);
+    return 0;
+}
+
 PyDoc_STRVAR(queue_qsize_doc,
 "qsize($self)\n--\n\n"
 "Return the number of items in the queue, exact at an instant of the call.");
@@ -206,7 +222,7 @@ PyDoc_STRVAR(queue_qsize_doc,
 static PyObject *
 queue_qsize(queue_object *self, PyObject *Py_UNUSED(ignored))
 {
-    if (queue_check(self) < 0) {
+    if (queue_check(self) < 0 || look(self) < 0) {
         return NULL;
     }
     return PyLong_FromUnsignedLongLong(gop_queue_len(&self->queue));
@@ -228,6 +244,9 @@ queue_is_empty(queue_object *self, PyObject *Py_UNUSED(ignored))
         PyErr_SetString(PyExc_OSError, "handle is closed");
         return NULL;
     }
+    if (look(self) < 0) {
+        return NULL;
+    }
     /* Those who watch may be told of an item just before it can be seen: let the
      * engine look. */
     if (gop_queue_len(&self->queue) == 0 && gop_queue_is_watched(&self->queue) &&
@@ -245,7 +264,7 @@ PyDoc_STRVAR(queue_full_doc,
 static PyObject *
 queue_is_full(queue_object *self, PyObject *Py_UNUSED(ignored))
 {
-    if (queue_check(self) < 0) {
+    if (queue_check(self) < 0 || look(self) < 0) {
         return NULL;
     }
     uint64_t maxsize = gop_queue_maxsize(&self->queue);
@@ -353,15 +372,11 @@ maxsize_from(PyObject *arg, uint64_t *maxsize)
     return 0;
 }
 
-static int
-queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
+int
+queue_make(queue_object *self, PyObject *maxsize, queue_kind kind)
 {
-    static char *names[] = {"maxsize", NULL};
-    PyObject *arg = NULL;
-    uint64_t maxsize = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Queue", names, &arg) ||
-        (arg != NULL && maxsize_from(arg, &maxsize) < 0))
-    {
+    uint64_t most = 0;
+    if (maxsize != NULL && maxsize_from(maxsize, &most) < 0) {
         return -1;
     }
     /* Other threads may be inside calls on the segment, so it is never replaced. */
@@ -373,13 +388,26 @@ queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
     if (e == NULL) {
         return -1;
     }
-    int rc = e->gop_queue_create(&self->queue, maxsize);
+    int rc = kind == QUEUE_PLAIN
+                 ? e->gop_queue_create(&self->queue, most)
+                 : e->gop_joinable_queue_create(&self->queue, most, kind == QUEUE_REDELIVERS);
     if (rc < 0) {
         raise_errno(rc, "cannot make a queue");
         return -1;
     }
     self->readable = self->writable = true;
     return 0;
+}
+
+static int
+queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"maxsize", NULL};
+    PyObject *maxsize = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Queue", names, &maxsize)) {
+        return -1;
+    }
+    return queue_make(self, maxsize, QUEUE_PLAIN);
 }
 
 PyDoc_STRVAR(queue_attach_doc,

@@ -21,6 +21,12 @@ typedef struct queue_object {
     bool put_into;   /* by this process */
 } queue_object;
 
+typedef enum queue_kind { QUEUE_PLAIN, QUEUE_JOINABLE, QUEUE_REDELIVERS } queue_kind;
+
+/* Makes the segment of a queue for its tp_init; maxsize may be NULL. 0, or -1 with an
+ * exception set. */
+int queue_make(queue_object *self, PyObject *maxsize, queue_kind kind);
+
 /* 0, or -1 with an exception set if the queue has no segment. */
 int queue_check(const queue_object *self);
 

@@ -148,6 +148,7 @@ const Size = 768
 // Compile-time checks of the layout that struct gop_stream relies on.
 var (
 	_ [Size]byte = [unsafe.Sizeof(Stream{})]byte{}
+	_ [24]byte   = [unsafe.Offsetof(Stream{}.mode)]byte{}
 	_ [64]byte   = [unsafe.Offsetof(Stream{}.putLock)]byte{}
 	_ [256]byte  = [unsafe.Offsetof(Stream{}.getLock)]byte{}
 	_ [384]byte  = [unsafe.Offsetof(Stream{}.done)]byte{}
