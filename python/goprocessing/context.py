@@ -58,11 +58,11 @@ class BaseContext(context.BaseContext):
 
         return Queue(maxsize, ctx=self.get_context())
 
-    def JoinableQueue(self, maxsize: int = 0) -> JoinableQueue[Any]:
+    def JoinableQueue(self, maxsize: int = 0, *, redeliver: bool = False) -> JoinableQueue[Any]:
         """Returns a queue object that counts unfinished tasks"""
         from .queues import JoinableQueue
 
-        return JoinableQueue(maxsize, ctx=self.get_context())
+        return JoinableQueue(maxsize, redeliver=redeliver, ctx=self.get_context())
 
     def SimpleQueue(self) -> SimpleQueue[Any]:
         """Returns a queue object that is a pipe"""

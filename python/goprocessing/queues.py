@@ -95,7 +95,17 @@ else:
 
 
 class JoinableQueue(_JoinableQueue[_T]):
-    """A queue whose `join` waits until every item put was marked by `task_done`"""
+    """A queue whose `join` waits until every item put was marked by `task_done`
+
+    The queue keeps what was got until it is marked. If the process that got it dies
+    before, it returns to the front of the queue when `redeliver` is true; else
+    `abandoned` returns it.
+    """
+
+    def __init__(
+        self, maxsize: int = 0, *, redeliver: bool = False, ctx: BaseContext | None = None
+    ) -> None:
+        _engine.JoinableQueue.__init__(self, maxsize, redeliver=redeliver)
 
 
 class SimpleQueue(queues.SimpleQueue[_T]):

@@ -84,6 +84,9 @@ def make_queues() -> None:
     )
     assert_type(get_context("spawn").Queue(), queues.Queue[Any])
     assert_type(get_context("spawn").JoinableQueue(), queues.JoinableQueue[Any])
+    assert_type(get_context("fork").JoinableQueue(3, redeliver=True), queues.JoinableQueue[Any])
+    use_queues(Queue(), JoinableQueue(redeliver=True), SimpleQueue())
+    assert_type(queues.JoinableQueue[int](0, redeliver=True).abandoned(), list[int])
     assert_type(get_context("spawn").SimpleQueue(), queues.SimpleQueue[Any])
 
 
