@@ -54,6 +54,13 @@
 // nothing to repair: an item is in the queue whole, or not at all. What a killed
 // process had taken out of a queue is gone with it.
 //
+// Not so with a JoinableQueue. It keeps what was got in a ledger, with the process that
+// got it, until it is marked done, or no longer than the queue: whoever never calls
+// TaskDone should use a Queue. What the dead had returns to the front, with Redeliver, or
+// can be asked for. An item may then be worked on twice, once in part; what is marked is
+// not. Since the ledger keeps each item as it was put, receivers get large ones as
+// copies. An item that cannot be entered for want of memory is not got.
+//
 // Processes are told apart by pid and start time, so all users of a segment have
 // to be in one pid namespace (pid_namespaces(7)). A process that calls execve(2) has
 // died, as far as the others are concerned.

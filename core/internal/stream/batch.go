@@ -133,7 +133,7 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 		next := head
 		used, err := v.takeRecord(&next, buf[size:])
 		if err == nil && t.mode&keeps != 0 {
-			err = v.keep(gets+n, head)
+			err = v.keepRecord(gets+n, head)
 		}
 		if err != nil {
 			if n == 0 {
@@ -157,6 +157,15 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 	}
 	t.commitGet(gets+n, head, bytes+uint64(size))
 	return n, size, head.chunk() != start.chunk(), nil
+}
+
+// keepRecord is keep for the record at p.
+func (v *view) keepRecord(n uint64, p position) error {
+	word, err := v.readHeader(&p)
+	if err != nil {
+		return err
+	}
+	return v.keep(n, word, reading{head: p})
 }
 
 // takeRecord copies the record at p to buf and advances p, or leaves it where it is.

@@ -278,10 +278,12 @@ func (k books) entryAt(c uint32) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if owner := p.owner.Load(); owner == 0 || owner == ofTaker {
+	e := p.entry()
+	owner := p.owner.Load()
+	if owner == 0 || owner == ofTaker || e.word&maxItem > uint64(k.fresh.Load())*cellSize {
 		return nil, shm.ErrBounds
 	}
-	return p.entry(), nil
+	return e, nil
 }
 
 // done takes the entry that this process took first out of the ledger, or, if it has

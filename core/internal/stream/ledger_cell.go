@@ -2,6 +2,7 @@ package stream
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
@@ -34,6 +35,9 @@ func regionStart(k int) uint32 { return moreCells << (k - 1) }
 func (k books) cell(c uint32) (*cell, error) {
 	if c < firstCell || c >= k.fresh.Load() {
 		return nil, shm.ErrBounds
+	}
+	if c < FirstAllocation/cellSize {
+		return (*cell)(unsafe.Add(k.s.Base(), uintptr(c)*cellSize)), nil
 	}
 	return k.place(c)
 }

@@ -31,11 +31,12 @@ func (v *view) takeKept(buf, ref []byte, l *futex.Limit) (got Received, passed b
 	if err != nil {
 		return got, false, err
 	}
+	kept := from
 	got, beside, err := v.receive(&from, word, buf, ref, l)
 	if err != nil {
 		return got, false, err
 	}
-	if err := v.keep(gets, start); err != nil {
+	if err := v.keep(gets, word, kept); err != nil {
 		v.giveUp(buf, got.Refs)
 		return Received{}, false, err
 	}
@@ -45,19 +46,15 @@ func (v *view) takeKept(buf, ref []byte, l *futex.Limit) (got Received, passed b
 	return got, head.chunk() != start.chunk(), nil
 }
 
-// keep enters the record at p in the ledger, the one of the item before which n were
-// put, unless that was marked done already. The caller is about to commit that it got
-// the item.
-func (v *view) keep(n uint64, p position) error {
+// keep enters the item before which n were put in the ledger, unless it was marked done
+// already: its record has the header word, and goes on at r. The caller is about to
+// commit that it got the item.
+func (v *view) keep(n, word uint64, r reading) error {
 	if v.t.done.Load() > n {
 		return nil
 	}
-	word, err := v.readHeader(&p)
-	if err != nil {
-		return err
-	}
 	k := v.t.books(v.s)
-	c, err := k.book(n, word, reading{head: p})
+	c, err := k.book(n, word, r)
 	if err != nil || word&hasRefs == 0 {
 		return err
 	}

@@ -266,7 +266,7 @@ func (m *kept) killed(t *rapid.T, how int, owner uint64) {
 		switch v := (view{m.q, m.s}); {
 		case how == 1 && len(m.queue) > 0:
 			gets := m.q.gets.Load()
-			if err := v.keep(gets, position(m.q.get[gets&1].head.Load())); err != nil {
+			if err := v.keepRecord(gets, position(m.q.get[gets&1].head.Load())); err != nil {
 				t.Fatal(err)
 			}
 		case how == 2 && m.entries() > 0:
@@ -420,7 +420,7 @@ func TestKilledWithLargeItems(t *testing.T) {
 		}
 	}
 	gets := q.gets.Load()
-	if err := (&view{q, s}).keep(gets, position(q.get[gets&1].head.Load())); err != nil {
+	if err := (&view{q, s}).keepRecord(gets, position(q.get[gets&1].head.Load())); err != nil {
 		t.Fatal(err)
 	}
 	from, err := k.oldest()

@@ -170,6 +170,11 @@ func byKey(a, b listed) int { return cmp.Compare(a.key, b.key) }
 func (k books) rebuild() error {
 	k.forgetRegions()
 	fresh := k.fresh.Load()
+	if fresh > firstCell {
+		if _, err := k.cell(fresh - 1); err != nil {
+			return err
+		}
+	}
 	used := make([]bool, fresh)
 	var taken, returned []listed
 	for c := uint32(firstCell); c < fresh; c++ {
