@@ -21,7 +21,8 @@
  *   GOP_SLEEP  sleeps, without spinning before
  * A call that slept may return -ETIMEDOUT at the deadline, or -EINTR when a signal
  * handler ran in the calling thread, and about once a second, because one may have
- * run just before the sleep. Whenever a call fails, nothing was changed.
+ * run just before the sleep. Whenever a call fails, nothing was changed, except
+ * that -EOWNERDEAD says that a robust lock was acquired.
  */
 #ifndef GOPROCESSING_H
 #define GOPROCESSING_H
@@ -412,16 +413,27 @@ enum {
     GOP_SLOT_SEMAPHORE = 1,
     GOP_SLOT_EVENT = 2,
     GOP_SLOT_RLOCK = 3,
-    GOP_SLOT_CONDITION = 4, /* from here on 1 KiB, before that 64 bytes */
-    GOP_SLOT_BARRIER = 5
+    GOP_SLOT_CONDITION = 4, /* 1 KiB */
+    GOP_SLOT_BARRIER = 5,   /* 1 KiB */
+    GOP_SLOT_ROBUST_LOCK = 6,
+    GOP_SLOT_ROBUST_RLOCK = 7,
+    GOP_SLOT_ROBUST_SEMAPHORE = 8 /* 1 KiB */
 };
+
+/* Whether a slot of that kind takes 1 KiB, not 64 bytes. */
+static inline int
+gop_slot_is_large(uint32_t kind)
+{
+    return kind == GOP_SLOT_CONDITION || kind == GOP_SLOT_BARRIER ||
+           kind == GOP_SLOT_ROBUST_SEMAPHORE;
+}
 
 /* [engine] Makes an arena. Only the process that made it allocates in it. */
 int gop_arena_create(gop_segment *s);
 
 /* [engine] Allocates a slot (semaphore: value and max <= GOP_SEM_MAX; barrier: max
- * parties; else both ignored) and stores its offset in the segment. -ENOSPC: the
- * arena has no more slots of that size. */
+ * parties; robust semaphore: max permits; else both ignored) and stores its offset in
+ * the segment. -ENOSPC: the arena has no more slots of that size. */
 int gop_arena_alloc(gop_segment *s, uint32_t kind, uint32_t value, uint32_t max, uint64_t *offset);
 
 /* [engine] Frees a slot that no other process has ever had access to. */
@@ -447,7 +459,9 @@ typedef struct gop_semaphore {
     uint32_t spin;
     uint64_t owner; /* who acquired last; 0 from before the release on, or unknown */
     uint32_t depth; /* of an RLock: how often its owner has acquired it */
-    uint8_t reserved[36];
+    uint32_t unused;
+    uint64_t holder; /* of a robust lock */
+    uint8_t reserved[24];
 } gop_semaphore;
 
 static inline gop_semaphore *
@@ -550,6 +564,111 @@ gop_rlock_release(gop_semaphore *m, uint64_t owner)
 
 /* [engine] Acquires, waiting as `how` says. */
 int gop_rlock_acquire(gop_semaphore *m, uint64_t owner, int how, int64_t deadline);
+
+/*
+ * Robust lock: holder names the process that has it, and changes by compare-and-swap
+ * alone. Bits 0..28 pid, 0: free; bit 29: a dead one's, being freed; bit 30 marked: one
+ * has died that had it, and nobody has repaired since what it guards; bit 31: somebody
+ * may sleep; bits 32..63 when the process started. owner and depth are as an RLock's.
+ */
+#define GOP_ROBUST_MARKED ((uint64_t)1 << 30)
+#define GOP_ROBUST_WAITERS ((uint64_t)1 << 31)
+
+/* [engine] Stores what names this process as a holder, not 0: `self` below. */
+int gop_self(uint64_t *self);
+
+static inline int
+gop_robust_lock_is_held(const gop_semaphore *m)
+{
+    return (__atomic_load_n(&m->holder, __ATOMIC_ACQUIRE) & (((uint64_t)1 << 29) - 1)) != 0;
+}
+
+/* Whether this process has the lock. */
+static inline int
+gop_robust_lock_is_here(const gop_semaphore *m, uint64_t self)
+{
+    return (__atomic_load_n(&m->holder, __ATOMIC_RELAXED) &
+            ~(GOP_ROBUST_MARKED | GOP_ROBUST_WAITERS)) == self;
+}
+
+/* Whether the thread `owner` of this process has it. */
+static inline int
+gop_robust_lock_is_owned(const gop_semaphore *m, uint64_t self, uint64_t owner)
+{
+    return gop_robust_lock_is_here(m, self) && gop_rlock_is_owned(m, owner);
+}
+
+/* 0, or -EAGAIN: then gop_robust_lock_acquire with GOP_TRY may know better. */
+static inline int
+gop_robust_lock_try(gop_semaphore *m, uint64_t self, uint64_t owner)
+{
+    uint64_t w = 0;
+    if (!__atomic_compare_exchange_n(&m->holder, &w, self, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return -EAGAIN;
+    gop_semaphore_note(m, owner);
+    return 0;
+}
+
+/* Releases, and wakes one who waits: 0, or -EPERM when this process has not got it.
+ * If `keep`, the mark stays, if there is one. */
+static inline int
+gop_robust_lock_release(gop_semaphore *m, uint64_t self, int keep)
+{
+    uint64_t w = __atomic_load_n(&m->holder, __ATOMIC_RELAXED);
+    for (;;) {
+        if ((w & ~(GOP_ROBUST_MARKED | GOP_ROBUST_WAITERS)) != self) return -EPERM;
+        __atomic_store_n(&m->owner, 0, __ATOMIC_RELAXED);
+        uint64_t next = keep ? w & GOP_ROBUST_MARKED : 0;
+        if (__atomic_compare_exchange_n(&m->holder, &w, next, 1, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+        {
+            if (w & GOP_ROBUST_WAITERS) gop_futex_wake((uint32_t *)&m->holder, 1);
+            return 0;
+        }
+    }
+}
+
+/* [engine] Acquires for the thread `owner`, waiting as `how` says. -EOWNERDEAD: it was
+ * acquired, too; a process had it that died. Not for one that has an RLock already. */
+int gop_robust_lock_acquire(gop_semaphore *m, uint64_t owner, int how, int64_t deadline);
+
+/* The same for a robust RLock: owner may acquire it again. */
+static inline int
+gop_robust_rlock_try(gop_semaphore *m, uint64_t self, uint64_t owner)
+{
+    if (gop_robust_lock_is_owned(m, self, owner)) {
+        __atomic_store_n(&m->depth, m->depth + 1, __ATOMIC_RELAXED);
+        return 0;
+    }
+    if (gop_robust_lock_try(m, self, owner) < 0) return -EAGAIN;
+    __atomic_store_n(&m->depth, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+/* Undoes one acquire: 0, or -EPERM when owner has not got it. */
+static inline int
+gop_robust_rlock_release(gop_semaphore *m, uint64_t self, uint64_t owner, int keep)
+{
+    if (!gop_robust_lock_is_owned(m, self, owner)) return -EPERM;
+    __atomic_store_n(&m->depth, m->depth - 1, __ATOMIC_RELAXED);
+    return m->depth > 0 ? 0 : gop_robust_lock_release(m, self, keep);
+}
+
+/*
+ * Robust semaphore: a large slot, named by segment and offset. Its permits come back
+ * when a process dies that has some.
+ */
+
+/* [engine] Acquires a permit. -EOWNERDEAD as gop_robust_lock_acquire. */
+int gop_robust_semaphore_acquire(gop_segment *s, uint64_t offset, int how, int64_t deadline);
+
+/* [engine] Gives back a permit of this process: -EPERM when it has none. If `keep`,
+ * the next to acquire it is told that a process died. */
+int gop_robust_semaphore_release(gop_segment *s, uint64_t offset, int keep);
+
+/* [engine] How many permits are free; how many this process has. */
+int gop_robust_semaphore_value(gop_segment *s, uint64_t offset);
+int gop_robust_semaphore_held(gop_segment *s, uint64_t offset);
 
 /*
  * Event. word: bit 0 set, bit 1 "someone may sleep", bits 2..31 count the
@@ -716,6 +835,9 @@ void gop_engine_abandon(void);
     X(gop_conn_watch) X(gop_conn_recv_handle) X(gop_conn_sent_handle)                      \
     X(gop_arena_create) X(gop_arena_alloc) X(gop_arena_free) X(gop_arena_check)            \
     X(gop_semaphore_acquire) X(gop_rlock_acquire) X(gop_event_wait)                        \
+    X(gop_self) X(gop_robust_lock_acquire) X(gop_robust_semaphore_acquire)                 \
+    X(gop_robust_semaphore_release) X(gop_robust_semaphore_value)                          \
+    X(gop_robust_semaphore_held)                                                           \
     X(gop_condition_enter) X(gop_condition_wait) X(gop_condition_leave)                    \
     X(gop_condition_notify) X(gop_condition_waiting)                                       \
     X(gop_barrier_arrive) X(gop_barrier_finish) X(gop_barrier_wait)                        \

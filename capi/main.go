@@ -338,6 +338,49 @@ func gop_rlock_acquire(m *C.gop_semaphore, owner C.uint64_t, how C.int, deadline
 	return result(core.SlotAt(unsafe.Pointer(m)).AcquireRLock(uint64(owner), &l))
 }
 
+//export gop_self
+func gop_self(self *C.uint64_t) C.int {
+	*self = C.uint64_t(core.Self())
+	return 0
+}
+
+//export gop_robust_lock_acquire
+func gop_robust_lock_acquire(m *C.gop_semaphore, owner C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(core.SlotAt(unsafe.Pointer(m)).AcquireRobust(uint64(owner), &l))
+}
+
+func robustSemaphore(s *C.gop_segment, offset C.uint64_t) core.RobustSemaphore {
+	return core.RobustSemaphoreOn(segment(s), uint64(offset))
+}
+
+//export gop_robust_semaphore_acquire
+func gop_robust_semaphore_acquire(s *C.gop_segment, offset C.uint64_t, how C.int, deadline C.int64_t) C.int {
+	m, l := robustSemaphore(s, offset), limit(how, deadline)
+	return result(m.AcquireWithin(&l))
+}
+
+//export gop_robust_semaphore_release
+func gop_robust_semaphore_release(s *C.gop_segment, offset C.uint64_t, keep C.int) C.int {
+	m := robustSemaphore(s, offset)
+	if keep != 0 {
+		return result(m.Abandon())
+	}
+	return result(m.Release())
+}
+
+//export gop_robust_semaphore_value
+func gop_robust_semaphore_value(s *C.gop_segment, offset C.uint64_t) C.int {
+	m := robustSemaphore(s, offset)
+	return number(m.Value())
+}
+
+//export gop_robust_semaphore_held
+func gop_robust_semaphore_held(s *C.gop_segment, offset C.uint64_t) C.int {
+	m := robustSemaphore(s, offset)
+	return number(m.Held())
+}
+
 //export gop_event_wait
 func gop_event_wait(e *C.gop_event, seen C.uint32_t, how C.int, deadline C.int64_t) C.int {
 	l := limit(how, deadline)

@@ -62,6 +62,10 @@ func Errno(err error) unix.Errno {
 		return unix.ERANGE
 	case ErrBroken:
 		return unix.ECANCELED
+	case ErrOwnerDied:
+		return unix.EOWNERDEAD
+	case ErrNotHolder:
+		return unix.EPERM
 	case ErrBuffers:
 		return unix.EBADMSG
 	case ErrClosed:

@@ -16,7 +16,6 @@ func SlotAt(p unsafe.Pointer) Slot { return Slot{p} }
 func (o Slot) semaphore() *arena.Semaphore { return (*arena.Semaphore)(o.p) }
 func (o Slot) event() *arena.Event         { return (*arena.Event)(o.p) }
 func (o Slot) rlock() *arena.RLock         { return (*arena.RLock)(o.p) }
-func (o Slot) robust() *arena.RobustLock   { return (*arena.RobustLock)(o.p) }
 
 // AcquireSemaphore decrements a semaphore within the limit l.
 func (o Slot) AcquireSemaphore(l *Limit) error { return o.semaphore().Acquire(l) }
@@ -28,7 +27,9 @@ func (o Slot) WaitEvent(seen uint32, l *Limit) error { return o.event().Wait(see
 // AcquireRLock takes an RLock for owner within the limit l.
 func (o Slot) AcquireRLock(owner uint64, l *Limit) error { return o.rlock().Acquire(owner, l) }
 
-// AcquireRobust takes a robust lock within the limit l. With unix.EOWNERDEAD the
-// caller has it, too: see RobustLock. Of a robust RLock that the caller may have
-// already, it takes the lock only; its owner and depth are then the caller's to note.
-func (o Slot) AcquireRobust(l *Limit) error { return o.robust().Acquire(l) }
+// AcquireRobust takes a robust lock for the thread owner within the limit l. With
+// ErrOwnerDied the caller has it, too: see RobustLock. The lock may be a RobustRLock
+// that owner has not got already.
+func (o Slot) AcquireRobust(owner uint64, l *Limit) error {
+	return robustError((*arena.RobustLock)(o.p).AcquireFor(owner, l))
+}

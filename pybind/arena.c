@@ -33,12 +33,6 @@ static arena *arenas;
 /* Where to allocate, by size: of `arenas`. One is kept although it is empty. */
 static arena *current[SIZES];
 
-static int
-size_of(uint32_t kind)
-{
-    return kind >= GOP_SLOT_CONDITION;
-}
-
 static bool
 is_own(const arena *a)
 {
@@ -139,7 +133,7 @@ slot_create(slot *s, uint32_t kind, uint32_t value, uint32_t max)
             set_current(i, NULL);
         }
     }
-    int size = size_of(kind);
+    int size = gop_slot_is_large(kind);
     uint64_t offset = 0;
     for (;;) {
         arena *a = current[size];
@@ -229,7 +223,7 @@ slot_attach(slot *s, int fd, uint64_t offset, uint32_t kind)
         close(fd);
     }
     a->objects++;
-    *s = (slot){.arena = a, .offset = offset, .size = size_of(kind), .shared = true};
+    *s = (slot){.arena = a, .offset = offset, .size = gop_slot_is_large(kind), .shared = true};
     return 0;
 }
 

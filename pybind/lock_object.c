@@ -1,5 +1,8 @@
 #include "lock_object.h"
 
+#include "errors.h"
+#include "robust.h"
+
 static struct {
     PyObject *semlock, *is_mine, *count, *acquire, *release, *enter, *exit;
 } names;
@@ -67,9 +70,20 @@ lock_object_restore(PyObject *lock, long times)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    if (repeat(lock, names.acquire, times) == times) {
+    long done = repeat(lock, names.acquire, times);
+    if (done == times) {
         PyErr_Restore(type, value, traceback);
         return 0;
+    }
+    if (PyErr_ExceptionMatches(robust_owner_died)) {
+        PyObject *died = error_take();
+        long rest = times - done - 1;
+        if (repeat(lock, names.acquire, rest) == rest) {
+            error_restore(died);
+        }
+        else {
+            Py_DECREF(died);
+        }
     }
     if (type != NULL) {
         PyErr_NormalizeException(&type, &value, &traceback);

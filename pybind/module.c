@@ -42,11 +42,12 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* Order: an RLock is a semaphore; the pickler is what queues and connections use. */
+/* Order: RLocks and robust locks are semaphores; the pickler is what queues and connections use. */
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, loader_exec},
     {Py_mod_exec, semaphore_exec},
     {Py_mod_exec, rlock_exec},
+    {Py_mod_exec, robust_exec},
     {Py_mod_exec, event_exec},
     {Py_mod_exec, condition_exec},
     {Py_mod_exec, barrier_exec},

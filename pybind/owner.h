@@ -30,11 +30,25 @@ owner_thread(void)
     return (uint32_t)owner_self();
 }
 
+/* This process as the holder of robust locks; 0 until it is first asked for. */
+extern uint64_t owner_process_cached;
+
+uint64_t owner_process_look_up(void);
+
+/* 0 with an exception set, if the engine cannot be loaded. Needs the GIL. */
+static inline uint64_t
+owner_process(void)
+{
+    return __builtin_expect(owner_process_cached != 0, 1) ? owner_process_cached
+                                                          : owner_process_look_up();
+}
+
 /* For fork's child handler. The calling thread is the only one there. */
 static inline void
 owner_forget(void)
 {
     owner_cached = 0;
+    owner_process_cached = 0;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Semaphores, and RLock, which is one with an owner. */
+/* Semaphores, and RLock and robust locks, which are made of the same words. */
 #ifndef GOPROCESSING_SEMAPHORE_H
 #define GOPROCESSING_SEMAPHORE_H
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .queues import ShutDown as ShutDown
     from .queues import SimpleQueue as SimpleQueue
     from .substitution import install as install
+    from .synchronize import OwnerDied as OwnerDied
 else:
     del TYPE_CHECKING
     reducer = _default.reducer
@@ -66,7 +67,7 @@ else:
     )
 
     # What is not in `multiprocessing`, by where it is: to be imported when it is used.
-    _ADDED = {"ShutDown": ".queues", "install": ".substitution"}
+    _ADDED = {"OwnerDied": ".synchronize", "ShutDown": ".queues", "install": ".substitution"}
 
     def __getattr__(name: str) -> object:
         # Of `multiprocessing` a program finds what others have imported.
@@ -123,6 +124,7 @@ __all__ = [
     "JoinableQueue",
     "Lock",
     "Manager",
+    "OwnerDied",
     "Pipe",
     "Pool",
     "Process",

@@ -26,6 +26,9 @@ def engine_threads() -> int:
 class ShutDown(Exception):
     """Raised by put and get of a queue that was shut down: `queue.ShutDown` where there is one."""
 
+class OwnerDied(RuntimeError):
+    """Raised by acquire() of a robust lock or semaphore, which then is acquired."""
+
 class Queue(Generic[_T]):
     def __init__(self, maxsize: int = 0) -> None: ...
     def put(self, obj: _T, block: bool = True, timeout: float | None = None) -> None: ...
@@ -97,6 +100,15 @@ class Semaphore:
 
 class RLock(Semaphore):
     def __init__(self) -> None: ...
+
+class RobustLock(Semaphore):
+    def __init__(self) -> None: ...
+
+class RobustRLock(RobustLock):
+    def __init__(self) -> None: ...
+
+class RobustSemaphore(Semaphore):
+    def __init__(self, value: int = 1) -> None: ...
 
 class Event:
     def __init__(self) -> None: ...

@@ -76,17 +76,17 @@ class BaseContext(context.BaseContext):
 
         return Pipe(duplex)
 
-    def Lock(self) -> Lock:
-        """Returns a non-recursive lock object"""
-        from .synchronize import Lock
+    def Lock(self, *, robust: bool = False) -> Lock:
+        """Returns a non-recursive lock object; a robust one outlives its holder"""
+        from .synchronize import Lock, RobustLock
 
-        return Lock(ctx=self.get_context())
+        return (RobustLock if robust else Lock)(ctx=self.get_context())
 
-    def RLock(self) -> RLock:
-        """Returns a recursive lock object"""
-        from .synchronize import RLock
+    def RLock(self, *, robust: bool = False) -> RLock:
+        """Returns a recursive lock object; a robust one outlives its holder"""
+        from .synchronize import RLock, RobustRLock
 
-        return RLock(ctx=self.get_context())
+        return (RobustRLock if robust else RLock)(ctx=self.get_context())
 
     def Condition(self, lock: Any = None) -> Condition:
         """Returns a condition object"""
@@ -105,17 +105,18 @@ class BaseContext(context.BaseContext):
 
         return Barrier(parties, action, timeout, ctx=self.get_context())
 
-    def Semaphore(self, value: int = 1) -> Semaphore:
-        """Returns a semaphore object"""
-        from .synchronize import Semaphore
+    def Semaphore(self, value: int = 1, *, robust: bool = False) -> Semaphore:
+        """Returns a semaphore object; the permits of a robust one outlive their holders"""
+        from .synchronize import RobustSemaphore, Semaphore
 
-        return Semaphore(value, ctx=self.get_context())
+        return (RobustSemaphore if robust else Semaphore)(value, ctx=self.get_context())
 
-    def BoundedSemaphore(self, value: int = 1) -> BoundedSemaphore:
-        """Returns a bounded semaphore object"""
-        from .synchronize import BoundedSemaphore
+    def BoundedSemaphore(self, value: int = 1, *, robust: bool = False) -> BoundedSemaphore:
+        """Returns a bounded semaphore object; the permits of a robust one outlive their holders"""
+        from .synchronize import BoundedSemaphore, RobustBoundedSemaphore
 
-        return BoundedSemaphore(value, ctx=self.get_context())
+        cls = RobustBoundedSemaphore if robust else BoundedSemaphore
+        return cls(value, ctx=self.get_context())
 
     def Event(self) -> Event:
         """Returns an event object"""

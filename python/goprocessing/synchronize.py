@@ -5,6 +5,7 @@ from __future__ import annotations
 from multiprocessing import synchronize
 
 from . import _engine
+from ._engine import OwnerDied as OwnerDied
 from .reduction import dup_shared_fd, received
 
 TYPE_CHECKING = False
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from .reduction import PickledFd
 
-__all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
+__all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "OwnerDied", "RLock", "Semaphore"]
 
 if not TYPE_CHECKING:
 
@@ -74,6 +75,40 @@ class RLock(_engine.RLock, _InSlot, synchronize.RLock):
 
     def __init__(self, *, ctx: BaseContext | None = None) -> None:
         _engine.RLock.__init__(self)
+
+
+class RobustLock(_engine.RobustLock, Lock):
+    """A lock that outlives the process that has it, which alone may release it
+
+    When that process dies, the next `acquire` takes the lock and raises `OwnerDied`:
+    the caller repairs what the lock guards, and goes on until `release`. A `with`
+    statement that raises it leaves the lock free, and the next is told again.
+    """
+
+    def __init__(self, *, ctx: BaseContext | None = None) -> None:
+        _engine.RobustLock.__init__(self)
+
+
+class RobustRLock(_engine.RobustRLock, RLock):
+    """A robust lock that the thread which has it may acquire again"""
+
+    def __init__(self, *, ctx: BaseContext | None = None) -> None:
+        _engine.RobustRLock.__init__(self)
+
+
+class RobustSemaphore(_engine.RobustSemaphore, Semaphore):
+    """A semaphore whose permits come back when a process dies that has some
+
+    Only a process that has acquired it may release it. Of each permit that comes back,
+    one `acquire` tells by `OwnerDied`, as that of a robust lock does.
+    """
+
+    def __init__(self, value: int = 1, *, ctx: BaseContext | None = None) -> None:
+        _engine.RobustSemaphore.__init__(self, value)
+
+
+class RobustBoundedSemaphore(RobustSemaphore, BoundedSemaphore):
+    """A robust semaphore, which never can be released above its first value"""
 
 
 class Event(_engine.Event, _InSlot, synchronize.Event):

@@ -30,6 +30,7 @@ import goprocessing.spawn
 import goprocessing.util
 from goprocessing import (
     JoinableQueue,
+    OwnerDied,
     Process,
     Queue,
     ShutDown,
@@ -108,6 +109,16 @@ def use_locks() -> None:
         each.release()
         with each as taken:
             assert_type(taken, bool)
+
+    assert_type(goprocessing.Lock(robust=True), goprocessing.synchronize.Lock)
+    assert_type(goprocessing.RLock(robust=True), goprocessing.synchronize.RLock)
+    assert_type(goprocessing.Semaphore(2, robust=True), goprocessing.synchronize.Semaphore)
+    robust = get_context("fork").BoundedSemaphore(robust=True)
+    try:
+        robust.acquire()
+    except (OwnerDied, synchronize.OwnerDied) as died:
+        assert_type(died, OwnerDied)
+    robust.release()
 
     event = multiprocessing.Event()
     assert_type(event, synchronize.Event)

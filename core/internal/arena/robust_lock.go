@@ -41,6 +41,16 @@ func (k *RobustLock) Acquire(l *futex.Limit) error {
 	return told(k.holder.word.Load())
 }
 
+// AcquireFor is Acquire for a thread, owner, whose number is noted.
+func (k *RobustLock) AcquireFor(owner uint64, l *futex.Limit) error {
+	err := k.Acquire(l)
+	if err == nil || err == unix.EOWNERDEAD {
+		k.owner.Store(owner)
+		k.depth.Store(1)
+	}
+	return err
+}
+
 // robustWait is a futex.Condition.
 type robustWait struct{ k *RobustLock }
 

@@ -25,12 +25,7 @@ func (k *RobustRLock) Acquire(owner uint64, l *futex.Limit) error {
 		k.depth.Add(1)
 		return nil
 	}
-	err := k.lock().Acquire(l)
-	if err == nil || err == unix.EOWNERDEAD {
-		k.owner.Store(owner)
-		k.depth.Store(1)
-	}
-	return err
+	return k.lock().AcquireFor(owner, l)
 }
 
 // Release undoes one Acquire; unix.EPERM: owner has not got the lock. For `keep` see
