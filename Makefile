@@ -67,6 +67,15 @@ test-go: $(GO)
 	$(title) 'go vet, go test -race'
 	$(GO) vet ./...
 	$(GO) test -race -timeout 10m ./core/... ./capi/... $(call prefix,go)
+	$(GO) test -tags crash -run Crash -parallel 4 ./core $(call prefix,go)
+
+# Two of three deaths are at random instants: not each process comes by the point at
+# which it is to die. SEED replays who dies, where, and after how many passes.
+.PHONY: crash
+crash: $(GO) ## Kill processes at every critical point, 10,000 for each primitive (hours; KILLS=50 SEED=n)
+	$(title) 'go test -tags crash'
+	GOPROCESSING_TEST_KILLS=$(or $(KILLS),10000) $(if $(SEED),GOPROCESSING_TEST_SEED=$(SEED)) \
+		$(GO) test -tags crash -run '^TestCrash$$' -parallel 4 -timeout 24h -v ./core
 
 # go test fuzzes one target at a time; the seeds run in every test.
 .PHONY: fuzz
@@ -158,8 +167,10 @@ lint-go: $(GO)
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l core capi tests); \
 	[[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags crash ./core/...
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./core/...
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(STATICCHECK) -tags crash ./core/...
 	@! grep -rnE --include='*.go' --exclude='*_test.go' --exclude-dir=shm 'unix\.(Mmap|Munmap|Mremap|MemfdCreate|Ftruncate)' core capi
 	@! $(GO) list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} imports {{.}}{{"\n"}}{{end}}' ./... \
 		| grep -E ' imports (unsafe|golang.org/x/sys/unix)$$' | grep -vE '^[^ ]*goprocessing/($(UNSAFE)) ' \

@@ -40,14 +40,14 @@ type parcel struct {
 }
 
 // noise is what parcels are cut out of.
-var noise = func() []byte {
+var noise = sync.OnceValue(func() []byte {
 	b := make([]byte, 4<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
 	return b
-}()
+})
 
 func (p parcel) bytes(size int) []byte {
-	return noise[(uint32(p.producer)+p.n*101+uint32(size))%(1<<19):][:size]
+	return noise()[(uint32(p.producer)+p.n*101+uint32(size))%(1<<19):][:size]
 }
 
 // item is the parcel as an item of one of many sizes, with buffers or without.
@@ -76,6 +76,7 @@ func (p parcel) torn() error { return fmt.Errorf("item %d of producer %x is torn
 // way is a queue or a pipe on which processes put or receive.
 type way struct {
 	segment *Segment
+	form    func(parcel) *Item // of what is put and received
 	put     func(*Item, *Limit) error
 	receive func([]byte, *Limit) (Received, error)
 	queue   *Queue // nil: a pipe
@@ -84,11 +85,11 @@ type way struct {
 }
 
 func wayOfQueue(q *Queue) *way {
-	return &way{segment: &q.s, put: q.PutItemWithin, receive: q.ReceiveWithin, queue: q}
+	return &way{segment: &q.s, form: parcel.item, put: q.PutItemWithin, receive: q.ReceiveWithin, queue: q}
 }
 
 func wayOfConn(c *Conn) *way {
-	return &way{segment: &c.s, put: c.SendItemWithin, receive: c.ReceiveWithin}
+	return &way{segment: &c.s, form: parcel.item, put: c.SendItemWithin, receive: c.ReceiveWithin}
 }
 
 // take receives an item, whose extents it keeps.
@@ -117,7 +118,7 @@ func (w *way) take(l *Limit) (parcel, error) {
 		data, buffers = buffers[0], nil
 	}
 	p := parcelOf(data)
-	item := p.item()
+	item := w.form(p)
 	if !bytes.Equal(data, append(item.Parts[0], item.Parts[1]...)) || len(buffers) != len(item.Buffers) {
 		return p, p.torn()
 	}
@@ -143,7 +144,7 @@ func always() *Limit { return within(context.Background()) }
 func (w *way) produce(many bool, done *atomic.Bool) error {
 	for p := (parcel{producer: rand.Uint64()}); !done.Load(); {
 		if !many {
-			if err := w.put(p.item(), always()); err != nil {
+			if err := w.put(w.form(p), always()); err != nil {
 				return err
 			}
 			p.n++
@@ -182,7 +183,7 @@ func (w *way) move(to *way, many bool) error {
 		if err != nil {
 			return err
 		}
-		if err := to.put(p.item(), always()); err != nil {
+		if err := to.put(to.form(p), always()); err != nil {
 			return err
 		}
 		w.release(int(p.n % 4))

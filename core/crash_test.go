@@ -1,0 +1,425 @@
+//go:build crash
+
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/goprocessing/goprocessing/core/internal/fault"
+)
+
+// primitive is something that processes share, and that is to outlive them.
+type primitive struct {
+	// The sources that its processes run through: the files of core/ whose names
+	// begin so. They die at the fault points of these.
+	sources []string
+	make    func(testing.TB) scene
+	fresh   bool // each round is to have a new scene
+	victims map[string]func(files []*os.File, p *plight) error
+}
+
+// scene is what the processes of a test share. While processes work on it and are
+// killed, this one goes on: it survives.
+type scene interface {
+	// files are what a victim gets to open it by.
+	files() []*os.File
+	// survivors are what goroutines of this process do again and again until it
+	// returns an error; when ctx is done they return, having left nothing half done.
+	survivors() []func(ctx context.Context) error
+	// bury does, after a death, what is left to the user: to release a lock, say.
+	bury(v *victim) error
+	// settled reports, when all victims are dead, whether nobody waits in vain. gotOn
+	// tells that each survivor got on since. It may be called again and again.
+	settled(gotOn bool) (bool, error)
+	// check validates the scene when nobody is at work any more.
+	check(dead []*victim) error
+	close()
+}
+
+// plight is what a victim tells the survivors, in memory that they share: what it was
+// about, word by word as its role defines it.
+type plight struct {
+	state atomic.Uint64
+	words [7]atomic.Uint64
+}
+
+// victim is a process that dies: when it has passed a point a number of times, or else
+// some time after it got to work.
+type victim struct {
+	role   string
+	point  string // "": none
+	passes int
+	after  time.Duration
+
+	plight  *plight
+	slot    int
+	cmd     *exec.Cmd
+	atPoint bool // it died
+}
+
+func (v *victim) String() string {
+	return fmt.Sprintf("%q dies at %q after %d passes, or after %v", v.role, v.point, v.passes, v.after)
+}
+
+const (
+	victimsAtOnce = 3
+	seedVariable  = "GOPROCESSING_TEST_SEED"
+	slotVariable  = "GOPROCESSING_TEST_SLOT"
+
+	// patience is how long a survivor may take: to learn of a death takes it a second
+	// or two.
+	patienceOfSurvivors = 60 * time.Second
+
+	// thorough is how many kills for a primitive have to bring its processes through
+	// all points.
+	thorough = 300
+)
+
+func numberFrom(t testing.TB, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(variable, ": ", err)
+	}
+	return n
+}
+
+func init() {
+	for name, p := range primitives {
+		for role, work := range p.victims {
+			children["crash "+name+": "+role] = func(files []*os.File) error {
+				slot, err := strconv.Atoi(os.Getenv(slotVariable))
+				if err != nil {
+					return err
+				}
+				plights, err := openPlights(files[0])
+				if err != nil {
+					return err
+				}
+				noise()
+				if _, err := os.Stdout.Write([]byte{1}); err != nil {
+					return err
+				}
+				return work(files[1:], &plights[slot])
+			}
+		}
+	}
+}
+
+// TestCrash kills processes at every point of the engine's critical sections, and at
+// any instant. The seed of a run determines who dies, at which points and after how
+// many passes; how the processes are scheduled it does not.
+func TestCrash(t *testing.T) {
+	points := faultPoints(t)
+	kills := int(numberFrom(t, killsVariable, 24))
+	seed := numberFrom(t, seedVariable, rand.Uint64())
+	var mu sync.Mutex
+	ran, died, passed := 0, map[string]int{}, map[string]bool{}
+	t.Run("primitives", func(t *testing.T) {
+		for name, p := range primitives {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				c := newCrash(t, name, p, seed, points)
+				c.run(t, kills)
+				mu.Lock()
+				defer mu.Unlock()
+				ran++
+				for point, n := range c.died {
+					died[point] += n
+				}
+				for _, role := range c.roles {
+					for _, point := range c.passed(t, role) {
+						passed[point] = true
+					}
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		t.Logf("%s=%d replays the choices, not the scheduling", seedVariable, seed)
+		return
+	}
+	if ran < len(primitives) {
+		return // only some were asked for
+	}
+	unreached := 0
+	for _, point := range sortedKeys(points) {
+		switch {
+		case passed[point]:
+		case kills >= thorough:
+			t.Errorf("no process ever reached %q (%s)", point, points[point])
+		default:
+			unreached++
+			t.Logf("no process reached %q (%s)", point, points[point])
+		}
+	}
+	t.Logf("%d points: no process reached %d, none died at %d", len(points), unreached, len(points)-len(died))
+}
+
+func sortedKeys[V any](m map[string]V) (keys []string) {
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// crash is a run over one primitive.
+type crash struct {
+	primitive
+	name    string
+	rng     *rand.Rand
+	roles   []string
+	points  []string // of the sources
+	deck    []string // those that are to come, with "" for a random instant
+	plights []plight
+	shared  *os.File
+	logs    map[string]string // files with the points that processes in a role passed
+	scene   scene
+	died    map[string]int // at which points, how often
+	counts  []atomic.Uint64
+}
+
+func newCrash(t *testing.T, name string, p primitive, seed uint64, points map[string]string) *crash {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	c := &crash{primitive: p, name: name, rng: rand.New(rand.NewPCG(seed, h.Sum64())), died: map[string]int{}}
+	c.roles = sortedKeys(p.victims)
+	for _, point := range sortedKeys(points) {
+		if slices.ContainsFunc(p.sources, func(s string) bool { return strings.HasPrefix(points[point], s) }) {
+			c.points = append(c.points, point)
+		}
+	}
+	c.shared, c.plights = newPlights(t)
+	c.logs = map[string]string{}
+	for _, role := range c.roles {
+		c.logs[role] = fmt.Sprintf("%s/%s", t.TempDir(), role)
+		if err := os.WriteFile(c.logs[role], nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// passed returns the points that processes in a role passed.
+func (c *crash) passed(t testing.TB, role string) (points []string) {
+	log, err := os.ReadFile(c.logs[role])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(string(log), "\n")
+}
+
+// choose chooses who dies next, and when: at each of the points in turn, in an order
+// that is another each time.
+//
+// How long it lives at most depends on whether anybody in its role is known to have
+// passed the point, so that the long wait is not for one that it never will.
+func (c *crash) choose(t testing.TB, slot int) *victim {
+	if len(c.deck) == 0 {
+		c.deck = append(slices.Clone(c.points), make([]string, 1+len(c.points)/4)...)
+		c.rng.Shuffle(len(c.deck), func(i, j int) { c.deck[i], c.deck[j] = c.deck[j], c.deck[i] })
+	}
+	v := &victim{slot: slot, point: c.deck[0]}
+	c.deck = c.deck[1:]
+	v.role = c.roles[c.rng.IntN(len(c.roles))]
+	v.passes = c.rng.IntN(1 << c.rng.IntN(7))
+	v.after = time.Duration(c.rng.IntN(20_000_000))
+	if v.point != "" && slices.Contains(c.passed(t, v.role), v.point) {
+		v.after += 300 * time.Millisecond
+	}
+	return v
+}
+
+func (c *crash) run(t *testing.T, kills int) {
+	reported := time.Now()
+	for killed := 0; killed < kills; {
+		if c.scene == nil {
+			c.scene = c.make(t)
+		}
+		var round []*victim
+		for range min(victimsAtOnce, kills-killed) {
+			round = append(round, c.choose(t, len(round)))
+		}
+		if err := c.round(t, round); err != nil {
+			t.Errorf("%s, after %d kills: %v", c.name, killed, err)
+			for _, v := range round {
+				t.Log(v, ": at the point: ", v.atPoint, ", state ", v.plight.state.Load())
+			}
+			return // what is broken is not to be closed
+		}
+		killed += len(round)
+		if c.fresh || killed >= kills {
+			c.scene.close()
+			c.scene = nil
+		}
+		if time.Since(reported) > 10*time.Second {
+			reported = time.Now()
+			t.Logf("%d of %d kills", killed, kills)
+		}
+	}
+	atPoints := 0
+	for _, n := range c.died {
+		atPoints += n
+	}
+	t.Logf("%d kills, %d of them at %d of %d points", kills, atPoints, len(c.died), len(c.points))
+}
+
+// round has victims die among survivors.
+func (c *crash) round(t *testing.T, round []*victim) error {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failed := make(chan error, 100)
+	work := c.scene.survivors()
+	c.counts = make([]atomic.Uint64, len(work))
+	var survivors sync.WaitGroup
+	for i := range work {
+		survivors.Go(func() {
+			for ctx.Err() == nil {
+				if err := work[i](ctx); err != nil {
+					if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+						failed <- fmt.Errorf("survivor %d: %w", i, err)
+					}
+					return
+				}
+				c.counts[i].Add(1)
+			}
+		})
+	}
+	deaths := make(chan *victim)
+	for _, v := range round {
+		c.start(t, v)
+		go func() {
+			if err := v.live(); err != nil {
+				failed <- err
+			}
+			deaths <- v
+		}()
+	}
+	var err error
+	for range round {
+		v := <-deaths
+		if v.atPoint {
+			c.died[v.point]++
+		}
+		if e := c.scene.bury(v); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	if err == nil {
+		err = c.await(failed)
+	}
+	if err != nil {
+		return err
+	}
+	cancel()
+	ended := make(chan struct{})
+	go func() {
+		survivors.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patienceOfSurvivors):
+		return errors.New("survivors do not end")
+	}
+	select {
+	case err := <-failed:
+		return err
+	default:
+	}
+	return c.scene.check(round)
+}
+
+// await waits until all survivors have got on and the scene is settled.
+func (c *crash) await(failed chan error) error {
+	before := make([]uint64, len(c.counts))
+	for i := range before {
+		before[i] = c.counts[i].Load()
+	}
+	for end := time.Now().Add(patienceOfSurvivors); ; time.Sleep(200 * time.Microsecond) {
+		select {
+		case err := <-failed:
+			return err
+		default:
+		}
+		stuck := -1
+		for i := range before {
+			if c.counts[i].Load() == before[i] {
+				stuck = i
+			}
+		}
+		settled, err := c.scene.settled(stuck < 0)
+		switch {
+		case err != nil || settled:
+			return err
+		case time.Now().Before(end):
+		case stuck >= 0:
+			return fmt.Errorf("survivor %d hangs", stuck)
+		default:
+			return errors.New("what the dead had left is not settled")
+		}
+	}
+}
+
+func (c *crash) start(t *testing.T, v *victim) {
+	v.plight = &c.plights[v.slot]
+	v.plight.state.Store(0)
+	for i := range v.plight.words {
+		v.plight.words[i].Store(0)
+	}
+	v.cmd = exec.Command(os.Args[0])
+	v.cmd.Env = append(os.Environ(),
+		childVariable+"=crash "+c.name+": "+v.role,
+		slotVariable+"="+strconv.Itoa(v.slot),
+		fault.PassedVariable+"="+c.logs[v.role])
+	if v.point != "" {
+		v.cmd.Env = append(v.cmd.Env, fmt.Sprintf("%s=%s:%d", fault.Variable, v.point, v.passes))
+	}
+	v.cmd.ExtraFiles = append([]*os.File{c.shared}, c.scene.files()...)
+	v.cmd.Stderr = os.Stderr
+	v.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
+
+// live is a victim's life.
+func (v *victim) live() error {
+	out, err := v.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := v.cmd.Start(); err != nil {
+		return err
+	}
+	_, _ = io.ReadFull(out, make([]byte, 1)) // it may die before it gets to work
+	var late atomic.Bool
+	timer := time.AfterFunc(v.after, func() {
+		late.Store(true)
+		_ = v.cmd.Process.Kill()
+	})
+	err = v.cmd.Wait()
+	timer.Stop()
+	if err == nil || err.Error() != "signal: killed" {
+		return fmt.Errorf("%v: %v", v, err)
+	}
+	v.atPoint = !late.Load()
+	return nil
+}
