@@ -115,22 +115,30 @@ func (b *Barrier) settle(s *shm.Segment) error {
 	return err
 }
 
-// check breaks the barrier if one of those who wait has died, and frees the
-// entries of the dead.
+// check breaks the barrier if one of those who wait has died, and then frees the
+// entries of the dead: whoever is killed in between leaves them to the next.
 func (b *Barrier) check(s *shm.Segment, gone func(*Waiter) bool) error {
-	dead := false
+	dead, parties := false, false
 	err := b.table().each(s, func(e *Waiter) bool {
 		if was := e.state(); was != free && gone(e) {
-			dead = dead || was == waiting
+			dead, parties = true, parties || was == waiting
+		}
+		return true
+	})
+	if err == nil && parties {
+		fault.Here("dead parties found")
+		err = b.end(s, false, unusable)
+	}
+	if err != nil || !dead {
+		return err
+	}
+	return b.table().each(s, func(e *Waiter) bool {
+		if e.state() > waiting && gone(e) {
+			fault.Here("dead party found again")
 			e.word.Store(free)
 		}
 		return true
 	})
-	if err == nil && dead {
-		fault.Here("dead parties freed")
-		err = b.end(s, false, unusable)
-	}
-	return err
 }
 
 // look is check, for those who wait. What fails is tried at the next look.

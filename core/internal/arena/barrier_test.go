@@ -73,6 +73,33 @@ func TestAction(t *testing.T) {
 	checkEmpty(t, s, b.table())
 }
 
+// Whoever is killed while it looks for the dead leaves them to the next who does.
+func TestKilledAsItBreaksTheBarrier(t *testing.T) {
+	s, b := newBarrier(t, 4)
+	b.arriveTest(t, s, false, false).die()
+	e := b.arriveTest(t, s, false, false)
+	b.arriveTest(t, s, false, false).die()
+	calls := 0
+	for killed := true; killed; {
+		calls++
+		func() {
+			defer func() { killed = recover() != nil }()
+			left := calls
+			_ = b.check(s, func(e *Waiter) bool {
+				if left--; left < 0 {
+					panic("killed")
+				}
+				return e.gone()
+			})
+		}()
+		if n, err := b.table().waiting(s); !b.Broken() && n != 3 || err != nil {
+			t.Fatalf("killed at the %dth entry: %d wait, and the barrier is not broken, %v", calls, n, err)
+		}
+	}
+	b.waitTest(t, s, e, 0, ErrBroken)
+	checkEmpty(t, s, b.table())
+}
+
 func TestArriveAfterTheAction(t *testing.T) {
 	s, b := newBarrier(t, 1)
 	actor := b.arriveTest(t, s, true, true)
