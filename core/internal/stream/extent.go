@@ -92,6 +92,8 @@ const (
 	poolOffset = shm.HeaderSize + maxStreams*Size
 	poolSize   = linkOffset - poolOffset
 
+	unknown = maxChunks // of Pool.live: more than there can be in a segment
+
 	minLooking = 8 << 20 / chunkSize
 	minKept    = 16 << 20
 
@@ -451,7 +453,8 @@ func (x Extents) RecoverLost() {
 }
 
 // recover builds the stacks anew, with the extents that are lost. The caller holds
-// the lock.
+// the lock. After an error so much seems to be in use that the next one who finds no
+// free extent tries again.
 func (x Extents) recover() error {
 	p := x.p
 	fresh := p.fresh.Load()
@@ -459,8 +462,9 @@ func (x Extents) recover() error {
 		return shm.ErrBounds
 	}
 	p.warm, p.cold = [numClasses]uint32{}, [numClasses]uint32{}
-	p.kept, p.live = 0, 0
+	p.kept, p.live = 0, unknown
 	fault.Here("stacks emptied")
+	live := uint32(0)
 	var known judgement
 	for c := uint32(window0Chunks); c < fresh; {
 		start := windowStart(c)
@@ -490,12 +494,12 @@ func (x Extents) recover() error {
 		if owner == 0 {
 			x.push(c, e)
 		} else {
-			p.live += 1 << class
+			live += 1 << class
 		}
 		c += 1 << class
 	}
 	fault.Here("stacks rebuilt")
-	p.low = p.live
+	p.live, p.low = live, live
 	return nil
 }
 

@@ -366,6 +366,46 @@ func TestLostExtentsAreLookedFor(t *testing.T) {
 	checkExtents(t, s)
 }
 
+// A process that cannot map what it looks for leaves that to the next one.
+func TestRecoveryThatFails(t *testing.T) {
+	_, s := newStream(t, 0)
+	x := ExtentsOf(s)
+	var refs []Ref
+	for range 20 {
+		ref, err := x.Take(largeItem, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs = append(refs, ref)
+	}
+	for _, ref := range refs[:10] {
+		x.Release(ref)
+	}
+	other := new(shm.Segment)
+	fd, err := unix.FcntlInt(uintptr(s.FD), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Open(fd, shm.KindQueue); err != nil {
+		t.Fatal(err)
+	}
+	other.FD = -1
+	if err := ExtentsOf(other).recover(); err == nil {
+		t.Error("nothing failed")
+	}
+	other.FD = int32(fd)
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+
+	if _, err := x.Take(10<<20, now); err != nil {
+		t.Fatal(err)
+	}
+	if owned := checkExtents(t, s); owned != 11 {
+		t.Errorf("%d extents are owned, want 11", owned)
+	}
+}
+
 func TestStacksAreBuiltAnew(t *testing.T) {
 	q, s := newStream(t, 0)
 	x := ExtentsOf(s)
