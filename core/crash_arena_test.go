@@ -148,7 +148,7 @@ func semaphores(limit uint32) primitive {
 						return err
 					}
 					p.state.Store(has)
-					time.Sleep(time.Duration(rand.N(3)) * 10 * time.Microsecond)
+					time.Sleep(time.Duration(rand.N(100_000)))
 					p.state.Store(frees)
 					if err := m.Release(); err != nil {
 						return err
@@ -532,6 +532,7 @@ var barriers = primitive{
 			case last:
 				return b.Finish(w, rand.N(10) > 0)
 			case rand.N(3) == 0:
+				time.Sleep(time.Duration(rand.N(300_000)))
 				return b.Withdraw(w)
 			default:
 				_, err := b.WaitWithin(w, always())

@@ -84,6 +84,13 @@ var joinable = primitive{
 				}
 			}
 		}),
+		"poll": onQueue(func(q *JoinableQueue, _ *plight) error {
+			for {
+				if err := q.PollWithin(always()); err != nil {
+					return err
+				}
+			}
+		}),
 		"join": onQueue(func(q *JoinableQueue, _ *plight) error {
 			for {
 				if err := q.JoinWithin(always()); err != nil {
@@ -316,6 +323,7 @@ type handed struct {
 
 var handles = primitive{
 	sources: []string{"handle", "internal/socket", "conn_bell"},
+	fresh:   true,
 	make: func(t testing.TB) scene {
 		a, b, err := Pipe(true)
 		if err != nil {
@@ -332,6 +340,9 @@ var handles = primitive{
 func onPipe(work func(a, b *Conn) error) func([]*os.File, *plight) error {
 	return func(files []*os.File, _ *plight) error {
 		ends, err := openConns(files)
+		if err == nil {
+			_, err = ends[1].Watch()
+		}
 		for err == nil {
 			err = work(ends[0], ends[1])
 		}
