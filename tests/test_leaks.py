@@ -94,7 +94,7 @@ def keep_a_child() -> None:
 )
 def test_finds(use: Callable[[], None], what: str) -> None:
     try:
-        assert what in [leak.what for leak in leaks(use, SECONDS)]
+        assert what in [leak.what for leak in leaks(use, 0.02)]
     finally:
         for each in kept:
             match each:
