@@ -116,6 +116,13 @@ leaks: .venvs/pythons ## Use each public name for a minute, and see whether the 
 	@GOPROCESSING_TEST_LEAKS_SECONDS=$(or $(SECONDS),60) \
 		.venvs/$(first)/bin/python -P -m pytest tests/test_leaks.py $(PYTEST_ARGS)
 
+.PHONY: model
+model: .venvs/pythons ## Check the models of the engine's protocols with spin (MODEL_ARGS='--long NAME...')
+	$(title) 'python -m tests.models'
+	@command -v spin > /dev/null || { [[ $$EUID == 0 ]] && apt-get update -q && apt-get install -qy spin; } || \
+		{ echo "There is no spin on PATH: install Debian's package spin, or see https://spinroot.com."; exit 1; }
+	@read -r _ python < .venvs/pythons; timeout --foreground 60m "$$python" -m tests.models $(MODEL_ARGS)
+
 .PHONY: cpython-suite
 cpython-suite: .venvs/pythons ## Run CPython's own tests on each CPython >= 3.11, beside the standard library
 	$(call each,cpython-suite,$$(cut -d' ' -f1 .venvs/pythons))

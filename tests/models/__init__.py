@@ -1,0 +1,1 @@
+"""Models of the protocols of the engine, for the model checker spin: `make model`."""
