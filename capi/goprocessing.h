@@ -5,12 +5,24 @@
  * `static inline` functions never enter Go: they work in every process at
  * once, also in a forked child that has not loaded an engine of its own.
  *
- * Every handle is plain memory of the caller's: the library keeps no table
- * and no pointer to it after a call returns. A forked child may go on using
- * the handles it inherited, through an engine loaded in that child.
+ * C++ can use it from C++11 on, C with GNU extensions (-std=c11 needs _GNU_SOURCE).
  *
- * Errors are returned as negative errno values, 0 is success. -EUCLEAN: somebody
- * wrote rubbish into the shared memory.
+ * Every handle is plain memory of the caller's: the library keeps no table
+ * and no pointer to it after a call returns. It may be moved between calls, but
+ * not be copied: both copies would close the descriptors.
+ *
+ * Processes. Another process gets an object by its descriptors, which are
+ * close-on-exec: it inherits them, or receives them over a socket (SCM_RIGHTS,
+ * unix(7)), and opens them; for a slot of an arena it needs the offset besides.
+ * Those that share an object have to be in one pid namespace.
+ *
+ * Errors are returned as negative errno values; 0 is success unless another
+ * result is named. errno itself may be changed by any call. Besides the errors named
+ * with a function there are -EBADF, when the program has closed the object's descriptor
+ * itself, -EUCLEAN, when an object's memory holds what no engine writes, and those of
+ * the system calls for memory and descriptors. Addresses and closed handles are not
+ * checked; and when the Go runtime gets no memory or no thread for itself, it
+ * writes so to stderr and ends the process.
  *
  * Blocking: `how` says how far a call may go, `deadline` until when, in
  * nanoseconds of CLOCK_MONOTONIC (GOP_FOREVER: no limit).
@@ -23,6 +35,34 @@
  * handler ran in the calling thread, and about once a second, because one may have
  * run just before the sleep. Whenever a call fails, nothing was changed, except
  * that -EOWNERDEAD says that a robust lock was acquired.
+ *
+ * Threads. Any thread may call any function, several at once with one handle as well,
+ * but none may open or close a handle that another one uses. [engine] functions are no
+ * cancellation points, and must not be left by asynchronous cancellation
+ * (pthread_setcanceltype(3)) or longjmp(3) in a signal handler. The engine's own threads
+ * never end: a process ends by exit(3), not with the last of its threads.
+ *
+ * Signals. A library that is loaded, in a program that is linked to it before main(),
+ * handles SIGSEGV, SIGBUS, SIGFPE, SIGPIPE and SIGURG; those that are not the engine's
+ * go to the handlers of before, or have their default effect. SIGPIPE may be
+ * given any other action: the engine raises none. Handlers that the program installs
+ * need SA_ONSTACK (sigaction(2)), because a thread in the engine may have little stack;
+ * they may call static inline functions, and none marked [engine].
+ * The engine's threads have the signal mask of the thread that loaded the library. So a
+ * program that blocks a signal in all its threads, for sigwait(3) or signalfd(2), has
+ * to load the library by dlopen(3), with that signal blocked: it would otherwise reach a
+ * thread of the engine. SIGCHLD, SIGPROF, SIGURG and SIGRTMIN are never blocked there.
+ *
+ * Fork. The child of fork(2) has no engine: none of the threads of its parent's are
+ * there. What it inherited are handles of its own, for its static inline functions, but
+ * extents remain its parent's. It may execute another program, or exit; it must call
+ * nothing that is marked [engine]. If the thread that forked is to end before
+ * the process does, it has to call gop_engine_abandon first. A child that lives on should
+ * give the five signals the actions of before; and if it needs an engine, it loads a
+ * copy of the library, from another inode because dlopen(3) would return the dead
+ * one, and calls that by the addresses that dlsym(3) returns (GOP_FUNCTIONS), with the
+ * handles it inherited. tests/clib/forks.c does so in the simplest way, pybind/loader.c
+ * in all circumstances. What vfork(2) and posix_spawn(3) are meant for is not affected.
  */
 #ifndef GOPROCESSING_H
 #define GOPROCESSING_H
@@ -40,6 +80,7 @@
 extern "C" {
 #endif
 
+/* Of this header; the library's is gop_abi(). Part of the library's soname. */
 #define GOP_ABI 4
 
 enum { GOP_TRY = 0, GOP_NOWAIT = 1, GOP_SPIN = 2, GOP_SLEEP = 3 };
@@ -439,7 +480,8 @@ int gop_arena_alloc(gop_segment *s, uint32_t kind, uint32_t value, uint32_t max,
 /* [engine] Frees a slot that no other process has ever had access to. */
 int gop_arena_free(gop_segment *s, uint64_t offset);
 
-/* [engine] Checks that offset is an allocated slot of that kind: 0 or -EINVAL. */
+/* [engine] Checks that offset is an allocated slot of that kind: 0, -EINVAL, or
+ * -EUCLEAN when no slot can be there. */
 int gop_arena_check(gop_segment *s, uint64_t offset, uint32_t kind);
 
 /*

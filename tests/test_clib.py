@@ -92,7 +92,8 @@ def programs(installed: Installation, tmp_path_factory: pytest.TempPathFactory) 
             pytest.skip(f"there is no {compiler[0]}")
         program = folder / source.replace(".", "-")
         options = [standard, "-O1", "-pthread", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-        options += ["-o", str(program), str(HERE / "clib" / source), *installed.flags()]
+        options += ["-o", str(program), str(HERE / "clib" / source)]
+        options += ["-Wl,--as-needed", *installed.flags()]
         options += [f"-Wl,-rpath,{installed.library.parent}", "-ldl"]
         subprocess.run([*compiler, *options], check=True)
         return program
@@ -149,14 +150,15 @@ def test_exported_symbols(installed: Installation, which: str) -> None:
     assert sorted(line.split()[-1] for line in symbols.splitlines()) == sorted(listed)
 
 
-@pytest.mark.parametrize("source", ["pipe.c", "errors.c", "language.cc"])
+@pytest.mark.parametrize("source", ["pipe.c", "errors.c", "threads.c", "language.cc"])
 def test_programs_that_need_nobody(programs: Programs, source: str) -> None:
     with running(programs(source)):
         pass
 
 
-def test_a_program_that_forks(programs: Programs, installed: Installation) -> None:
-    with running(programs("forks.c"), installed.library):
+@pytest.mark.parametrize("source", ["forks.c", "signals.c"])
+def test_programs_that_load_it(programs: Programs, installed: Installation, source: str) -> None:
+    with running(programs(source), installed.library):
         pass
 
 

@@ -52,6 +52,18 @@ errors_of_opening(void)
 }
 
 static void
+errors_of_closing(void)
+{
+    gop_queue q;
+    static char large[2 << 20];
+    DO(gop_queue_create(&q, 0));
+    close(q.seg.fd);
+    CHECK(gop_queue_put(&q, large, sizeof(large), GOP_SLEEP, GOP_FOREVER) == -EBADF);
+    CHECK(gop_queue_len(&q) == 0);
+    gop_queue_close(&q);
+}
+
+static void
 errors_of_locks(void)
 {
     gop_segment arena;
@@ -116,6 +128,7 @@ main(void)
     CHECK(gop_abi() == GOP_ABI);
     queue_errors();
     errors_of_opening();
+    errors_of_closing();
     errors_of_locks();
     signals_interrupt();
     return 0;

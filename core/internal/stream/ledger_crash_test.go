@@ -155,7 +155,7 @@ func TestKilledAtWorkWithLedger(t *testing.T) {
 		if err := q.Join(s, nil, now); err != nil {
 			t.Fatal(err)
 		}
-		ExtentsOf(s).recoverLost()
+		ExtentsOf(s).RecoverLost()
 		if owned := checkExtents(t, s); owned != 0 {
 			t.Errorf("killed with %q: %d extents have an owner", point, owned)
 		}
