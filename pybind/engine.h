@@ -107,7 +107,7 @@ PyObject *raise_uninitialized(PyObject *self);
 
 int semaphore_exec(PyObject *module);
 int event_exec(PyObject *module);
-int rlock_exec(PyObject *module); /* after semaphore_exec */
+int rlock_exec(PyObject *module);  /* after semaphore_exec */
 int robust_exec(PyObject *module); /* after semaphore_exec */
 int condition_exec(PyObject *module);
 int barrier_exec(PyObject *module);
