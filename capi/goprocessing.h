@@ -781,7 +781,8 @@ typedef struct gop_waiter gop_waiter;
 
 /*
  * Condition. To wait, with the caller's lock held: enter, release the lock, wait,
- * acquire it again, leave.
+ * acquire it again, leave. After a wait that failed, quit before that, and leave if
+ * that says 1.
  */
 
 /* [engine] Makes the calling thread one that waits. */
@@ -790,6 +791,9 @@ int gop_condition_enter(gop_segment *s, uint64_t offset, uint32_t tid, gop_waite
 
 /* [engine] Waits until w is notified. */
 int gop_condition_wait(gop_segment *s, uint64_t offset, gop_waiter *w, int how, int64_t deadline);
+
+/* [engine] Ends a wait that failed, unless w was notified meanwhile: then 1. */
+int gop_condition_quit(gop_segment *s, uint64_t offset, gop_waiter *w);
 
 /* [engine] Ends a wait, however it ended: 1 if w was notified. If `pass`, the
  * notification goes to the next. */
@@ -880,8 +884,8 @@ void gop_engine_abandon(void);
     X(gop_self) X(gop_robust_lock_acquire) X(gop_robust_semaphore_acquire)                 \
     X(gop_robust_semaphore_release) X(gop_robust_semaphore_value)                          \
     X(gop_robust_semaphore_held)                                                           \
-    X(gop_condition_enter) X(gop_condition_wait) X(gop_condition_leave)                    \
-    X(gop_condition_notify) X(gop_condition_waiting)                                       \
+    X(gop_condition_enter) X(gop_condition_wait) X(gop_condition_quit)                     \
+    X(gop_condition_leave) X(gop_condition_notify) X(gop_condition_waiting)                \
     X(gop_barrier_arrive) X(gop_barrier_finish) X(gop_barrier_wait)                        \
     X(gop_barrier_time_out) X(gop_barrier_withdraw) X(gop_barrier_reset)                   \
     X(gop_barrier_abort) X(gop_barrier_waiting)

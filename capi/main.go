@@ -427,6 +427,12 @@ func gop_condition_wait(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter, ho
 	return result(c.WaitWithin(waiter(w), &l))
 }
 
+//export gop_condition_quit
+func gop_condition_quit(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter) C.int {
+	c := condition(s, offset)
+	return flag(c.Quit(waiter(w)))
+}
+
 //export gop_condition_leave
 func gop_condition_leave(s *C.gop_segment, offset C.uint64_t, w *C.gop_waiter, pass C.int) C.int {
 	c := condition(s, offset)

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/arena"
+	"github.com/goprocessing/goprocessing/core/internal/fault"
 )
 
 // Waiter is one who waits for a Condition or a Barrier, for language bindings.
@@ -65,18 +66,23 @@ func (c *Condition) Wait(ctx context.Context, lock Locker) error {
 		_, _ = c.Leave(w, true)
 		return err
 	}
-	err = c.WaitWithin(w, within(ctx))
-	if err != nil {
-		notified, failed := c.Leave(w, false)
-		if failed == nil && notified {
-			err = nil
+	fault.Here("lock of the condition released")
+	failed := c.WaitWithin(w, within(ctx))
+	notified := failed == nil
+	if !notified {
+		if notified, err = c.Quit(w); err != nil {
+			failed = err
 		}
-		if died := lock.Lock(context.Background()); died != nil {
-			return died
-		}
-		return err
+		fault.Here("wait given up")
 	}
 	died := lock.Lock(context.Background()) // has no end
+	if !notified {
+		if died != nil {
+			return died
+		}
+		return failed
+	}
+	fault.Here("lock of the condition taken again")
 	_, err = c.Leave(w, died != nil)
 	if died != nil {
 		return died
@@ -103,6 +109,10 @@ func (c *Condition) EnterWithin(tid uint32, l *Limit) (*Waiter, error) {
 
 // WaitWithin waits for the notification of w within the limit l.
 func (c *Condition) WaitWithin(w *Waiter, l *Limit) error { return c.c.Wait(c.s, w, l) }
+
+// Quit ends the wait of w, which has failed, unless w was notified meanwhile, which it
+// reports: then the lock is to be taken, and Leave to follow, all the same.
+func (c *Condition) Quit(w *Waiter) (notified bool, err error) { return c.c.Quit(w) }
 
 // Leave ends a wait and reports whether w was notified. If it was, but the wait
 // fails all the same, pass gives the notification to the next.

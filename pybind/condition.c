@@ -89,6 +89,13 @@ notify_call(const gop_engine *e, void *arg, int how, int64_t deadline)
 }
 
 static int
+quit(const engine_arguments *a)
+{
+    const gop_engine *e = engine_if_loaded();
+    return e == NULL ? 0 : e->gop_condition_quit(a->segment, a->offset, a->waiter);
+}
+
+static int
 leave(const engine_arguments *a, bool pass)
 {
     const gop_engine *e = engine_if_loaded();
@@ -120,12 +127,13 @@ wait_released(const condition *self, const engine_arguments *a, long times, int6
     }
     bool raised = rc == WAIT_RAISED;
     /* Who was notified leaves with the lock: the notification goes on to the next if
-     * this process is killed before. Others leave at once, to be passed over. */
-    int notified = rc == 0 ? 1 : leave(a, raised);
+     * this process is killed before. Others quit at once, to be passed over. */
+    bool left = raised;
+    int notified = rc == 0 ? 1 : raised ? leave(a, true) : quit(a);
     if (lock_object_restore(self->lock, released) < 0) {
         raised = true;
     }
-    if (rc == 0) {
+    if (!left && notified > 0) {
         notified = leave(a, raised);
     }
     if (raised) {

@@ -12,7 +12,7 @@ import (
 // the order of their tickets. The lock that goes with it is the caller's affair.
 //
 // A notification goes to one waiter. That waiter frees its entry after it has the
-// caller's lock again. If it is killed before, the notification goes on to the
+// caller's lock again, also if its wait failed at the same moment (Quit). If it is killed before, the notification goes on to the
 // next of those who were waiting at the time, whose tickets are up to until:
 //
 //   - Killed before it was notified: Notify finds nobody and turns to the next.
@@ -89,9 +89,10 @@ func (c *Condition) reap(s *shm.Segment, from uint32) error {
 	return err
 }
 
-// Leave ends a wait, however it ended, and reports whether e was notified. pass
-// gives the notification to the next.
-func (c *Condition) Leave(s *shm.Segment, e *Waiter, pass bool) (wasNotified bool, err error) {
+// Quit ends a wait that has failed, so that notifications pass e over, unless e was
+// notified meanwhile, which it reports: then Leave is to follow, as if the wait had not
+// failed.
+func (c *Condition) Quit(e *Waiter) (wasNotified bool, err error) {
 	if !e.mine() {
 		return false, errStale
 	}
@@ -100,6 +101,15 @@ func (c *Condition) Leave(s *shm.Segment, e *Waiter, pass bool) (wasNotified boo
 			fault.Here("waiter left")
 			return false, nil
 		}
+	}
+	return true, nil
+}
+
+// Leave ends a wait, however it ended, and reports whether e was notified. pass
+// gives the notification to the next.
+func (c *Condition) Leave(s *shm.Segment, e *Waiter, pass bool) (wasNotified bool, err error) {
+	if wasNotified, err = c.Quit(e); !wasNotified {
+		return false, err
 	}
 	if pass {
 		if _, err = c.mutex.Lock(&futex.Limit{How: futex.NoWait}); err == nil {

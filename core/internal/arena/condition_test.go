@@ -118,6 +118,28 @@ func TestTheDeadPassOn(t *testing.T) {
 	checkEmpty(t, s, c.table())
 }
 
+// Notified just after its wait had failed, and killed before it has the lock again.
+func TestTheDeadPassOnWhatCameLate(t *testing.T) {
+	s, c := newCondition(t)
+	first, second, third := c.enterTest(t, s), c.enterTest(t, s), c.enterTest(t, s)
+	if err := c.Wait(s, first, atOnce); err != unix.EAGAIN {
+		t.Error(err)
+	}
+	c.notifyTest(t, s, 1, 1)
+	if notified, err := c.Quit(first); !notified || err != nil {
+		t.Error(notified, err)
+	}
+	first.die()
+	if err := c.Wait(s, second, soon()); err != nil {
+		t.Error(err)
+	}
+	if notified, err := c.Quit(third); notified || err != nil {
+		t.Error(notified, err)
+	}
+	c.leaveTest(t, s, second, false, true)
+	checkEmpty(t, s, c.table())
+}
+
 func TestEntriesOfTheDeadAreUsedAgain(t *testing.T) {
 	s, c := newCondition(t)
 	for range 3 * len(c.inline) {
@@ -193,6 +215,9 @@ func TestEntryOfAnother(t *testing.T) {
 	}
 	if _, err := c.Leave(s, e, true); err != unix.ESTALE || e.state() != waiting {
 		t.Errorf("leave: %v", err)
+	}
+	if _, err := c.Quit(e); err != unix.ESTALE || e.state() != waiting {
+		t.Errorf("quit: %v", err)
 	}
 	e.owner.PID--
 	c.leaveTest(t, s, e, true, false)
