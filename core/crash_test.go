@@ -132,6 +132,7 @@ func TestCrash(t *testing.T) {
 	points := faultPoints(t)
 	kills := int(numberFrom(t, killsVariable, 24))
 	seed := numberFrom(t, seedVariable, rand.Uint64())
+	t.Logf("%s=%d replays the choices, not the scheduling", seedVariable, seed)
 	var mu sync.Mutex
 	ran, died, passed := 0, map[string]int{}, map[string]bool{}
 	t.Run("primitives", func(t *testing.T) {
@@ -154,12 +155,8 @@ func TestCrash(t *testing.T) {
 			})
 		}
 	})
-	if t.Failed() {
-		t.Logf("%s=%d replays the choices, not the scheduling", seedVariable, seed)
-		return
-	}
-	if ran < len(primitives) {
-		return // only some were asked for
+	if t.Failed() || ran < len(primitives) {
+		return // only some were asked for, or came to their end
 	}
 	unreached := 0
 	for _, point := range sortedKeys(points) {
@@ -374,9 +371,9 @@ func (c *crash) await(failed chan error) error {
 			return err
 		case time.Now().Before(end):
 		case stuck >= 0:
-			return fmt.Errorf("survivor %d hangs", stuck)
+			return fmt.Errorf("somebody waits in vain; survivor %d did not get on", stuck)
 		default:
-			return errors.New("what the dead had left is not settled")
+			return errors.New("somebody waits in vain")
 		}
 	}
 }
