@@ -130,7 +130,7 @@ func init() {
 // many passes; how the processes are scheduled it does not.
 func TestCrash(t *testing.T) {
 	points := faultPoints(t)
-	kills := int(numberFrom(t, killsVariable, 24))
+	kills := int(numberFrom(t, killsVariable, 18))
 	seed := numberFrom(t, seedVariable, rand.Uint64())
 	t.Logf("%s=%d replays the choices, not the scheduling", seedVariable, seed)
 	var mu sync.Mutex

@@ -61,6 +61,9 @@
 // not. Since the ledger keeps each item as it was put, receivers get large ones as
 // copies. An item that cannot be entered for want of memory is not got.
 //
+// Tests kill processes at each point in between that a call of fault.Here names
+// (core/internal/fault, make crash), and at random instants.
+//
 // Processes are told apart by pid and start time, so all users of a segment have
 // to be in one pid namespace (pid_namespaces(7)). A process that calls execve(2) has
 // died, as far as the others are concerned.
