@@ -7,7 +7,6 @@ import pickle
 import queue
 import select
 import signal
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -296,13 +295,16 @@ def test_another_process_may_mark_it(redelivering: Any, our_ctx: Any, our_start:
     assert redelivering.empty()
 
 
-def test_a_forked_child_has_nothing_of_its_parents(redelivering: Any) -> None:
-    redelivering.put("task")
-    assert redelivering.get() == "task"
+def test_a_forked_child_has_nothing_of_its_parents(redelivering: Any, our_ctx: Any) -> None:
+    redelivering.put("of the parent")
+    assert redelivering.get() == "of the parent"
     assert exit_code(fork(lambda: None)) == 0
-    threading.Event().wait(1.0)  # longer than it takes until somebody looks
-    assert redelivering.empty()
-    redelivering.task_done()
+    redelivering.put("of another child")
+    killed_taker(our_ctx, redelivering, 1)
+    eventually(lambda: not redelivering.empty())
+    assert redelivering.get_many() == ["of another child"]
+    for _ in range(2):
+        redelivering.task_done()
     redelivering.join()
 
 
