@@ -23,8 +23,15 @@ type queueScene struct {
 	q *JoinableQueue
 }
 
-func makeQueueScene(t testing.TB) *queueScene {
-	q, err := NewJoinableQueue(0)
+// makeQueueScene makes a scene of a queue without limit, joinable or plain.
+func makeQueueScene(t testing.TB, joinable bool) *queueScene {
+	q := new(JoinableQueue)
+	err := error(nil)
+	if joinable {
+		err = CreateJoinableQueue(q, 0, false)
+	} else {
+		err = CreateQueue(&q.Queue, 0)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +66,7 @@ const (
 
 var joinable = primitive{
 	sources: queueSources,
-	make:    func(t testing.TB) scene { return &joinedQueue{queueScene: makeQueueScene(t)} },
+	make:    func(t testing.TB) scene { return &joinedQueue{queueScene: makeQueueScene(t, true)} },
 	victims: map[string]func([]*os.File, *plight) error{
 		"put": onQueue(func(q *JoinableQueue, _ *plight) error {
 			for {
@@ -220,7 +227,7 @@ var shutdowns = primitive{
 	sources: []string{"internal/stream/shutdown", "internal/stream/doorbell", "internal/stream/chunk", "internal/futex/"},
 	fresh:   true,
 	make: func(t testing.TB) scene {
-		s := &shutQueue{queueScene: makeQueueScene(t)}
+		s := &shutQueue{queueScene: makeQueueScene(t, false)}
 		for n := range uint32(30) {
 			if err := s.q.PutItemWithin(parcel{n: n}.mixed(), atOnce()); err != nil {
 				t.Fatal(err)

@@ -28,6 +28,7 @@ var primitives = map[string]primitive{
 	"simplex pipes":       carrying([]string{"conn", "internal/socket/", "internal/futex/"}, parcel.plain, simplexPipes),
 	"watched pipe":        carrying([]string{"conn", "internal/socket/"}, parcel.plain, watchedPipe),
 	"joinable queue":      joinable,
+	"redelivered queue":   redelivered,
 	"shutdown":            shutdowns,
 	"handles":             handles,
 	"lock":                semaphores(1),

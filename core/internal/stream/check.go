@@ -10,14 +10,18 @@ import (
 
 // Check validates the whole structure of a stream that nobody uses, for tests: every
 // chunk of it is in the chain or on a stack, once; the records between head and tail
-// are as many as puts and gets say, and as long as the byte counts.
+// are as many as puts and gets say, and as long as the byte counts; and the ledger.
 func (t *Stream) Check(s *shm.Segment) error {
 	v := view{t, s}
 	st := t.current()
 	if t.puts.Load() != st.puts {
 		return fmt.Errorf("puts is %d, the state's %d", t.puts.Load(), st.puts)
 	}
-	return errors.Join(v.checkChunks(&st), v.checkRecords(&st))
+	err := errors.Join(v.checkChunks(&st), v.checkRecords(&st))
+	if t.mode&keeps != 0 {
+		err = errors.Join(err, t.books(s).check())
+	}
+	return err
 }
 
 func (v *view) checkChunks(st *putState) error {

@@ -39,92 +39,10 @@ func look(q *Stream, s *shm.Segment) {
 	q.Look(s)
 }
 
-// checkLedger validates the ledger of a stream that nobody uses: each cell is in one
-// entry, a taker or free; each entry is in the list where it belongs; and there are as
-// many as items that were got and are not done.
 func checkLedger(t rapid.TB, q *Stream, s *shm.Segment) {
 	t.Helper()
-	k := q.books(s)
-	seen := map[uint32]string{}
-	visit := func(c uint32, where string) *cell {
-		if seen[c] != "" {
-			t.Fatalf("cell %d is in %s and in %s", c, seen[c], where)
-		}
-		seen[c] = where
-		p, err := k.cell(c)
-		if err != nil {
-			t.Fatalf("cell %d of %s: %v", c, where, err)
-		}
-		return p
-	}
-	entries := uint64(0)
-	list := func(c uint32, owner uint64, key func(*entry) uint64) (last uint32, n int) {
-		before := uint64(0)
-		for ; c != 0; n++ {
-			last = c
-			e := visit(c, "an entry").entry()
-			if e.owner.Load() != owner {
-				t.Errorf("entry %d has owner %x, not %x", c, e.owner.Load(), owner)
-			}
-			if key(e) < before || e.n >= q.gets.Load() {
-				t.Errorf("entry %d of item %d, key %d after %d", c, e.n, key(e), before)
-			}
-			before = key(e)
-			for d := e.more; d != 0; {
-				p := visit(d, "data")
-				if p.owner.Load() != 0 {
-					t.Errorf("data in cell %d with owner %x", d, p.owner.Load())
-				}
-				d = p.more
-			}
-			if e.word&hasRefs != 0 {
-				if err := k.refs(c, func(r Ref) error {
-					x, err := ExtentsOf(s).find(r)
-					if err == nil && (x.owner.Load() != booked || x.item.Load() != e.n) {
-						t.Errorf("extent of item %d: owner %x, item %d", e.n, x.owner.Load(), x.item.Load())
-					}
-					return err
-				}); err != nil {
-					t.Error(err)
-				}
-			}
-			entries++
-			c = e.next
-		}
-		return last, n
-	}
-	for c := k.takers; c != 0; {
-		by := visit(c, "a taker").taker()
-		if by.mark.Load() != ofTaker {
-			t.Errorf("taker %d has mark %x", c, by.mark.Load())
-		}
-		last, _ := list(by.first, by.owner, func(e *entry) uint64 { return e.order })
-		if by.first != 0 && last != by.last {
-			t.Errorf("the list of %x ends with %d, not %d", by.owner, last, by.last)
-		}
-		c = by.next
-	}
-	_, returned := list(k.first, orphaned, func(e *entry) uint64 { return e.n })
-	if q.mode&redelivers == 0 {
-		returned = 0
-	}
-	if counted := uint32(k.returned.Load()); counted != uint32(returned) {
-		t.Errorf("%d items are returned, counted %d", returned, counted)
-	}
-	for c := k.free; c != 0; {
-		p := visit(c, "free")
-		if p.owner.Load() != 0 {
-			t.Errorf("free cell %d has owner %x", c, p.owner.Load())
-		}
-		c = p.more
-	}
-	for c := uint32(firstCell); c < k.fresh.Load(); c++ {
-		if seen[c] == "" {
-			t.Errorf("cell %d is lost", c)
-		}
-	}
-	if want := max(q.obtained(), q.done.Load()) - q.done.Load(); entries != want {
-		t.Errorf("%d entries, not %d", entries, want)
+	if err := q.books(s).check(); err != nil {
+		t.Fatal(err)
 	}
 }
 
