@@ -8,9 +8,10 @@ import threading
 from types import ModuleType
 from typing import Any
 
+import goprocessing
 import pytest
 
-from .waiting import LIMIT, eventually
+from .waiting import LIMIT, eventually, until_blocked
 
 initialized = None
 
@@ -152,4 +153,29 @@ def test_what_cannot_be_pickled(ctx: Any) -> None:
             pool.apply(square, (pool,))
         assert pool.apply(square, (3,)) == 9
         pool.close()
+        pool.join()
+
+
+# ---- ours: workers that are killed ----
+
+
+def until_idle(pool: Any) -> None:
+    for worker in pool._pool:
+        until_blocked(worker.pid)
+
+
+@pytest.mark.parametrize("end", ["close", "terminate"])
+def test_idle_workers_are_killed(end: str) -> None:
+    """One of them waits for the next task, and so has the lock of the queue."""
+    with goprocessing.get_context("fork").Pool(3) as pool:
+        until_idle(pool)
+        dead = list(pool._pool)[:2]
+        for worker in dead:
+            worker.kill()
+        eventually(lambda: not {*dead} & {*pool._pool})
+        assert pool.map(square, range(20), 1) == [n * n for n in range(20)]
+        until_idle(pool)
+        for worker in list(pool._pool):
+            worker.kill()
+        getattr(pool, end)()
         pool.join()

@@ -153,3 +153,21 @@ def test_to_a_process_that_already_runs(our_ctx: Any, our_start: Any) -> None:
     requests.put(None)
     child.join()
     assert child.exitcode == 0
+
+
+def test_a_getter_is_killed(our_ctx: Any, our_start: Any) -> None:
+    """While it waits in get(), and so has the lock."""
+    q, back = our_ctx.SimpleQueue(), our_ctx.SimpleQueue()
+    first = our_start(echo, q, back)
+    until_blocked(first.pid)
+    second = our_start(echo, q, back)
+    until_blocked(second.pid)
+    first.kill()
+    first.join()
+    q.put("item")
+    assert back.get() == "item"
+    second.kill()
+    second.join()
+    q.put("last")
+    assert q.get() == "last"
+    back.close()

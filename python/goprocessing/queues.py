@@ -113,10 +113,12 @@ class SimpleQueue(queues.SimpleQueue[_T]):
 
     def __init__(self, *, ctx: BaseContext | None = None) -> None:
         from .connection import Pipe
-        from .synchronize import Lock
+        from .synchronize import Lock, _InheritedLock
 
         self._reader, self._writer = Pipe(duplex=False)
-        self._rlock = Lock()
+        # A process that is killed while it waits in get() has the lock; and a message
+        # is received whole, or not at all.
+        self._rlock = _InheritedLock()
         # put() needs none: a message is sent whole.
         self._wlock = Lock()
         self._poll = self._reader.poll
