@@ -489,6 +489,32 @@ func TestRobustLeavesNoGarbage(t *testing.T) {
 // whenever nobody is at work, and how often a death was told.
 type journal struct{ f *os.File }
 
+func newJournals(t *testing.T, all []robust) (journals []journal) {
+	t.Helper()
+	for _, r := range all {
+		f, err := os.Create(t.TempDir() + "/" + r.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		if err := f.Truncate(24); err != nil {
+			t.Fatal(err)
+		}
+		journals = append(journals, journal{f})
+	}
+	return journals
+}
+
+// filesOf returns what the children that work with robust locks are given.
+func filesOf(t *testing.T, a *Arena, journals []journal) []*os.File {
+	t.Helper()
+	files := []*os.File{share(t, a)}
+	for _, j := range journals {
+		files = append(files, j.f)
+	}
+	return files
+}
+
 func (j journal) read(i int64) (uint64, error) {
 	var b [8]byte
 	_, err := j.f.ReadAt(b[:], 8*i)
@@ -561,20 +587,8 @@ func init() {
 // told twice.
 func TestRobustKilledAtRandom(t *testing.T) {
 	a, all := newRobusts(t)
-	files := []*os.File{share(t, a)}
-	var journals []journal
-	for _, r := range all {
-		f, err := os.Create(t.TempDir() + "/" + r.name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if err := f.Truncate(24); err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, f)
-		journals = append(journals, journal{f})
-	}
+	journals := newJournals(t, all)
+	files := filesOf(t, a, journals)
 	kills := numberOfKills(t)
 	work := func() []uint64 {
 		var done []uint64
