@@ -20,8 +20,13 @@ from .scenario import Scenario
 
 CTX = goprocessing.get_context("fork")
 
-AHEAD = 200
-"""Items that producers of an unbounded queue are ahead at most, or little more."""
+AHEAD = 100
+"""Items that are in an unbounded queue at most, or little more."""
+
+
+def wait_for_room(q: Any) -> None:
+    while q.qsize() > AHEAD:
+        time.sleep(0.001)
 
 
 class Traffic(Scenario):
@@ -81,11 +86,7 @@ class Queue(Traffic):
             self.source.put(make(me.number, me.value))
             me.value += 1
             me.step()
-            self.wait_for_room()
-
-    def wait_for_room(self) -> None:
-        while self.source.qsize() > AHEAD:
-            time.sleep(0.001)
+            wait_for_room(self.source)
 
     def move(self, me: Member) -> None:
         kept = []  # received buffers are in use for a while
@@ -97,6 +98,7 @@ class Queue(Traffic):
     def pass_on(self, item: Any, kept: list[Any]) -> None:
         _, n = check(item)
         self.sink.put(item)
+        wait_for_room(self.sink)
         kept.append(item)
         del kept[: -(n % KINDS) or None]
 
@@ -127,12 +129,13 @@ class Many(Queue):
             self.source.put_many(items)
             me.value += count
             me.step()
-            self.wait_for_room()
+            wait_for_room(self.source)
 
     def move(self, me: Member) -> None:
         while True:
             items = self.source.get_many(1 + me.steps % self.at_once)
             self.sink.put_many(items)
+            wait_for_room(self.sink)
             me.step()
 
     def arrive(self, item: Any) -> None:
