@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pickle
 import queue
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import goprocessing
 from goprocessing import _engine
 
+from ..forks import exit_code, fork
 from ..test_large_items import Array
 from .table import CTX, Use, exercise, exercise_each, raising
 
@@ -27,6 +28,14 @@ class Unpicklable:
 class Unloadable:
     def __reduce__(self) -> Any:
         return divmod, (1, 0)
+
+
+def finish(q: Any) -> None:
+    """Marks what was got: a JoinableQueue keeps it until then."""
+    if isinstance(q, goprocessing.queues.JoinableQueue):
+        with suppress(ValueError):
+            while True:
+                q.task_done()
 
 
 @exercise_each(QUEUES, "", "close", "join_thread", "cancel_join_thread")
@@ -73,6 +82,7 @@ def put_and_get(make: Any, stack: ExitStack) -> Use:
         assert (q.qsize(), q.empty(), q.full()) == (2, False, True)
         q.get()
         q.get(True, 1)
+        finish(q)
 
     return use
 
@@ -88,6 +98,7 @@ def at_once(make: Any, stack: ExitStack) -> Use:
         q.get_nowait()
         raising(queue.Empty, q.get_nowait)
         raising(queue.Empty, q.get_many, 1, False)
+        finish(q)
 
     return use
 
@@ -103,6 +114,7 @@ def time_out(make: Any, stack: ExitStack) -> Use:
         raising(queue.Full, q.put, LARGE, True, 0.0001)
         raising(queue.Full, q.put_many, [1, 2], True, 0.0001)
         q.get()
+        finish(q)
 
     return use
 
@@ -117,6 +129,7 @@ def large_items(make: Any, stack: ExitStack) -> Use:
             q.put(item)
             kept.append(q.get())
         del kept[:-4]
+        finish(q)
 
     stack.callback(kept.clear)
     return use
@@ -131,6 +144,7 @@ def many_waiting(make: Any, stack: ExitStack) -> Use:
             q.put(n)
         while not q.empty():
             q.get()
+        finish(q)
 
     return use
 
@@ -147,6 +161,7 @@ def many_at_once(make: Any, stack: ExitStack) -> Use:
             q.get_many(7)
         q.put_many("abc")
         q.get_many()
+        finish(q)
 
     return use
 
@@ -169,6 +184,7 @@ def wrong_items(make: Any, stack: ExitStack) -> Use:
             raising(ZeroDivisionError, q.get)
             q.put(item)
             raising(ZeroDivisionError, q.get_many)
+        finish(q)
 
     return use
 
@@ -220,6 +236,27 @@ def join(stack: ExitStack) -> Use:
         q.task_done()
         q.join()
         raising(ValueError, q.task_done)
+
+    return use
+
+
+@exercise("JoinableQueue", "JoinableQueue.abandoned")
+def got_by_the_dead(stack: ExitStack) -> Use:
+    q, again = CTX.JoinableQueue(), CTX.JoinableQueue(redeliver=True)
+
+    def die() -> None:
+        q.get()
+        again.get()
+
+    def use() -> None:
+        for each in q, again:
+            each.put(LARGE)
+        assert exit_code(fork(die)) == 0
+        assert q.abandoned() == [LARGE]
+        assert again.get() == LARGE
+        for each in q, again:
+            each.task_done()
+            each.join()
 
     return use
 
@@ -321,7 +358,7 @@ def echo(to: Any, back: Any) -> None:
 
 @exercise("Queue.put", "Queue.get")
 def wait_for_another_process(stack: ExitStack) -> Use:
-    to, back = CTX.Queue(1), CTX.JoinableQueue(1)
+    to, back = CTX.Queue(1), CTX.Queue(1)
     process = CTX.Process(target=echo, args=(to, back))
     process.start()
 

@@ -8,16 +8,18 @@ from contextlib import ExitStack
 from threading import BrokenBarrierError
 from typing import Any
 
-from goprocessing import sharedctypes
+from goprocessing import OwnerDied, sharedctypes
 
+from ..forks import exit_code, fork
 from .table import CTX, Use, exercise, exercise_each, raising
 
 LOCKS = "Lock", "RLock", "Semaphore", "BoundedSemaphore"
 SEMAPHORES = "Semaphore", "BoundedSemaphore"
+ROBUST = "RobustLock", "RobustRLock", "RobustSemaphore", "RobustBoundedSemaphore"
 KINDS = (*LOCKS, "Condition", "Event")
 
 
-@exercise_each(KINDS, "")
+@exercise_each(KINDS + ROBUST, "")
 def make_and_drop(make: Any, stack: ExitStack) -> Use:
     def use() -> None:
         make()
@@ -26,7 +28,7 @@ def make_and_drop(make: Any, stack: ExitStack) -> Use:
     return use
 
 
-@exercise_each(KINDS, "")
+@exercise_each(KINDS + ROBUST, "")
 def make_many(make: Any, stack: ExitStack) -> Use:
     """More than an arena has room for."""
 
@@ -37,7 +39,7 @@ def make_many(make: Any, stack: ExitStack) -> Use:
     return use
 
 
-@exercise_each(LOCKS, "acquire", "release", "get_value", "locked", "maxvalue")
+@exercise_each(LOCKS + ROBUST, "acquire", "release", "get_value", "locked", "maxvalue")
 def acquire_and_release(make: Any, stack: ExitStack) -> Use:
     lock = make()
 
@@ -59,7 +61,7 @@ def acquire_and_release(make: Any, stack: ExitStack) -> Use:
     return use
 
 
-@exercise_each(LOCKS, "acquire", "release")
+@exercise_each(LOCKS + ROBUST, "acquire", "release")
 def time_out(make: Any, stack: ExitStack) -> Use:
     lock = make()
     held, stop = threading.Event(), threading.Event()
@@ -88,6 +90,31 @@ def release_too_often(make: Any, stack: ExitStack) -> Use:
 
     def use() -> None:
         raising(AssertionError if "RLock" in repr(lock) else ValueError, lock.release)
+
+    return use
+
+
+@exercise_each(ROBUST, "acquire", "release")
+def held_by_the_dead(make: Any, stack: ExitStack) -> Use:
+    lock = make()
+
+    def use() -> None:
+        assert exit_code(fork(lock.acquire)) == 0
+        raising(OwnerDied, lock.acquire)
+        lock.release()
+
+    return use
+
+
+@exercise("OwnerDied")
+def with_one_held_by_the_dead(stack: ExitStack) -> Use:
+    lock = CTX.Lock(robust=True)
+
+    def use() -> None:
+        assert exit_code(fork(lock.acquire)) == 0
+        raising(OwnerDied, lock.__enter__)
+        raising(OwnerDied, lock.acquire)
+        lock.release()
 
     return use
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -45,16 +46,25 @@ def exercise_each(
 
     def add(start: Callable[..., Use]) -> Callable[..., Use]:
         for cls in classes:
+            itself = f"synchronize.{cls}" if cls.startswith(ROBUST) else cls
             EXERCISES.append(
                 Exercise(
                     f"{start.__name__} of {cls}",
-                    tuple(f"{cls}.{name}" if name else cls for name in names),
-                    lambda stack, cls=cls: start(getattr(CTX, cls), stack),
+                    tuple(f"{cls}.{name}" if name else itself for name in names),
+                    lambda stack, cls=cls: start(factory(cls), stack),
                 )
             )
         return start
 
     return add
+
+
+ROBUST = "Robust"
+
+
+def factory(cls: str) -> Callable[..., Any]:
+    make: Callable[..., Any] = getattr(CTX, cls.removeprefix(ROBUST))
+    return functools.partial(make, robust=True) if cls.startswith(ROBUST) else make
 
 
 def raising(error: type[BaseException], function: Callable[..., Any], *args: Any) -> None:
