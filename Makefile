@@ -86,6 +86,11 @@ fuzz: $(GO) ## Fuzz every parser of what is in shared memory (FUZZTIME=1m each)
 			-fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 5s < /dev/null; \
 	done
 
+.PHONY: limits
+limits: .venvs/pythons ## Go to the limits: 4 GiB items, 10,000 queues, 1,000 processes and the like
+	@GOPROCESSING_LIMITS=1 GOPROCESSING_RUBBISH_ROUNDS=200 \
+		$(MAKE) test-$(first) PYTEST_ARGS="tests/test_limits.py tests/test_hostile.py $(PYTEST_ARGS)"
+
 # --foreground lets Ctrl-C through, but leaves the children of a hung run alone.
 test-3.%: .venvs/3.%/installed $(LIBRARY)
 	$(title) 'CPython 3.$*: pytest'

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 RUBBISH = Path(__file__).parent / "scripts" / "rubbish.py"
-ROUNDS = int(os.environ.get("GOPROCESSING_RUBBISH_ROUNDS", "25"))
+ROUNDS = int(os.environ.get("GOPROCESSING_RUBBISH_ROUNDS", "15"))
 
 
 def test_random_words() -> None:
