@@ -14,13 +14,12 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "engine.h"
 #include "image.h"
 #include "owner.h"
+#include "resources.h"
 #include "signals.h"
 
 engine_state engine_process;
@@ -116,36 +115,13 @@ start(void *handle, failure *f)
     return 0;
 }
 
-/* What the Go runtime reserves, 750 MiB, and room for the stacks of some threads and
- * the arenas that malloc() reserves for them, 64 MiB each and at first twice as much.
- * A runtime that does not get what it needs ends the process. */
-#define ADDRESS_SPACE ((rlim_t)2 << 30)
-
-static bool
-address_space_is_short(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) {
-        return false;
-    }
-    unsigned long pages = 0;
-    FILE *statm = fopen("/proc/self/statm", "re");
-    if (statm != NULL) {
-        if (fscanf(statm, "%lu", &pages) != 1) {
-            pages = 0;
-        }
-        fclose(statm);
-    }
-    rlim_t used = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
-    return used + ADDRESS_SPACE > limit.rlim_cur;
-}
-
-/* 0, -ENOMEM, or -1 with the reason in f. */
+/* 0, what resources_check() says, or -1 with the reason in f. */
 static int
 load(failure *f)
 {
-    if (address_space_is_short()) {
-        return -ENOMEM;
+    int rc = resources_check();
+    if (rc < 0) {
+        return rc;
     }
     signals_before_load();
     void *handle = open_library(f);
@@ -153,7 +129,7 @@ load(failure *f)
         return -1;
     }
     opened = true;
-    int rc = start(handle, f);
+    rc = start(handle, f);
     signals_after_load();
     return rc;
 }
@@ -174,8 +150,9 @@ engine_load(void)
     int rc = engine_process.live ? 0 : load(&f);
     pthread_mutex_unlock(&loading);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    if (rc == -ENOMEM) {
-        raise_errno(rc, "the goprocessing engine needs 2 GiB of address space (RLIMIT_AS)");
+    if (rc == -ENOMEM || rc == -EAGAIN) {
+        raise_errno(rc, rc == -ENOMEM ? "the engine needs 2 GiB of address space (RLIMIT_AS)"
+                                      : "the engine needs threads (RLIMIT_NPROC)");
         return NULL;
     }
     if (rc < 0) {

@@ -28,9 +28,13 @@ from .waiting import eventually
 MIB = 1 << 20
 GIB = 1 << 30
 
-large = pytest.mark.skipif(
-    not os.environ.get("GOPROCESSING_LIMITS"), reason="takes long: GOPROCESSING_LIMITS"
-)
+PATIENCE = 600
+
+
+def large(test: Any) -> Any:
+    """Marks a test that takes minutes where the machine is busy."""
+    skip = pytest.mark.skipif("GOPROCESSING_LIMITS" not in os.environ, reason="see make limits")
+    return pytest.mark.timeout(PATIENCE)(skip(test))
 
 
 def assert_sound(q: Any) -> None:
@@ -177,6 +181,24 @@ def test_the_address_space_is_too_small_for_the_engine() -> None:
     assert run_fresh(short_of_address_space) == 0
 
 
+def short_of_threads() -> None:
+    nobody = 65534
+    os.setgid(nobody)
+    os.setuid(nobody)  # root has no limit
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)
+    for number in [1, 3]:
+        resource.setrlimit(resource.RLIMIT_NPROC, (number, limit[1]))
+        raises_oserror(goprocessing.Queue, errno.EAGAIN)
+        raises_oserror(goprocessing.Event, errno.EAGAIN)
+    resource.setrlimit(resource.RLIMIT_NPROC, limit)
+    assert_sound(goprocessing.Queue())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_no_threads_are_left_for_the_engine() -> None:
+    assert run_fresh(short_of_threads) == 0
+
+
 @contextlib.contextmanager
 def memory_cgroup(limit: int) -> Iterator[Path]:
     """A control group whose processes have so much memory, shared memory included."""
@@ -241,6 +263,7 @@ def test_the_memory_of_the_control_group_is_used_up(size: int) -> None:
 
 
 def put_and_get(q: Any, back: Any, number: int) -> None:
+    signal.alarm(PATIENCE)
     for _ in range(10):
         q.put(number)
         back.put(q.get())
@@ -288,13 +311,18 @@ def test_an_item_of_4_gib(kind: type[bytes] | type[bytearray]) -> None:
     assert_sound(q)
 
 
+def send_zeros(end: Any) -> None:
+    signal.alarm(PATIENCE)
+    end.send_bytes(bytes(HUGE))
+
+
 @large
 def test_a_message_of_4_gib() -> None:
     if available() < 3 * HUGE + GIB:
         pytest.skip("not enough memory")
     a, b = goprocessing.Pipe()
     with a, b:
-        pid = fork(lambda: a.send_bytes(bytes(HUGE)))
+        pid = fork(lambda: send_zeros(a))
         assert len(b.recv_bytes()) == HUGE
         assert exit_code(pid) == 0
         a.send("sound")
