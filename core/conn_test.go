@@ -204,6 +204,10 @@ func TestPipeLimits(t *testing.T) {
 }
 
 func init() {
+	children["hold"] = func([]*os.File) error {
+		time.Sleep(time.Hour)
+		return nil
+	}
 	children["echo"] = func(files []*os.File) error {
 		c, err := OpenConn(files[0], files[1], 1, Readable|Writable)
 		if err != nil {
@@ -266,7 +270,6 @@ func TestPipeBetweenProcesses(t *testing.T) {
 // The end of a killed process is closed like any other, for one who waits to
 // receive and for one who waits to send.
 func TestPipeToKilledProcess(t *testing.T) {
-	children["hold"] = func([]*os.File) error { select {} }
 	a, b := newPipe(t, true)
 	victim := startWithConn(t, "hold", b)
 	if err := a.Send(t.Context(), make([]byte, pipeBytes)); err != nil {
