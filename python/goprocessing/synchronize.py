@@ -89,16 +89,8 @@ class RobustLock(_engine.RobustLock, Lock):
         _engine.RobustLock.__init__(self)
 
 
-class _InheritedLock(RobustLock):
+class _InheritedLock(_engine.InheritedLock, RobustLock):
     """A robust lock for what a process that dies leaves in order: nobody is told"""
-
-    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        try:
-            return super().acquire(block, timeout)
-        except OwnerDied:
-            return True
-
-    __enter__ = acquire
 
 
 class RobustRLock(_engine.RobustRLock, RLock):
