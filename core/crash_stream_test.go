@@ -34,6 +34,7 @@ var primitives = map[string]primitive{
 	"lock":                semaphores(1),
 	"semaphore":           semaphores(3),
 	"rlock":               rlocks,
+	"robust locks":        robustLocks,
 	"event":               events,
 	"condition":           conditions,
 	"barrier":             barriers,
