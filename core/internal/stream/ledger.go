@@ -22,10 +22,10 @@ import (
 //     below gets. Nobody gets anything before it is gone, for that takes getLock.
 //   - One that is returned gets another owner by one store, and when its owner has
 //     died it is returned by one store.
-//   - To mark it done takes its owner away, and then counts it in done. So without
-//     the last step there are fewer entries than there should be: one for each item
-//     that was got, but for those done. Items that are marked done before they are got
-//     have none.
+//   - To mark it done is to count it in done, after the entry was noted in marked, and
+//     before it is taken away. So killed in between, there is one entry more than there
+//     should be: one for each item that was got, but for those done. Items that are
+//     marked done before they are got have none.
 //
 // Thus each item that was put is in the stream, in the ledger, or done. The extents of
 // an item belong to its entry (booked) from before the commit of gets until they are
@@ -41,7 +41,7 @@ type ledger struct {
 	takers   uint32        // a list of the processes that have taken items
 	first    uint32        // a list of entries whose takers died, in the order of their items
 	extents  [maxRegions]uint32
-	_        [4]byte
+	marked   uint32 // the entry that was counted last as done
 }
 
 // Modes of a stream.
@@ -293,20 +293,29 @@ func (k books) done() error {
 	if err != nil {
 		return err
 	}
-	if *from != 0 {
-		c := *from
-		e, err := k.entryAt(c)
-		if err != nil {
-			return err
-		}
-		*from = e.next
-		if from == &k.first {
-			k.count(-1)
-		}
-		k.finish(c, e)
-		fault.Here("ledger entry finished")
+	if *from == 0 {
+		k.t.done.Add(1)
+		return nil
 	}
+	return k.mark(from)
+}
+
+// mark counts the first entry of a list as done, and takes it away.
+func (k books) mark(from *uint32) error {
+	c := *from
+	e, err := k.entryAt(c)
+	if err != nil {
+		return err
+	}
+	k.marked = c
 	k.t.done.Add(1)
+	fault.Here("ledger entry counted as done")
+	*from = e.next
+	if from == &k.first {
+		k.count(-1)
+	}
+	k.finish(c, e)
+	fault.Here("ledger entry finished")
 	k.reset()
 	return nil
 }
@@ -346,8 +355,11 @@ func (k books) finish(c uint32, e *entry) {
 	k.drop(c)
 }
 
-// release releases the extents of an entry that is finished.
+// release releases the extents, if it has any, of an entry that is finished.
 func (k books) release(c uint32, e *entry) {
+	if e.word&hasRefs == 0 {
+		return
+	}
 	x := ExtentsOf(k.s)
 	_ = k.refs(c, func(r Ref) error { // what is corrupt stays taken
 		if x.unbook(r, e.n) {

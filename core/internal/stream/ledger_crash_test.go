@@ -85,7 +85,7 @@ func runTaker() error {
 func TestKilledAtWorkWithLedger(t *testing.T) {
 	points := [...]string{
 		"ledger entry written", "ledger entry in force", "ledger entry passed on",
-		"ledger entry finished", "ledger entry with extents finished", "ledger entry orphaned",
+		"ledger entry counted as done", "ledger entry finished", "ledger entry with extents finished", "ledger entry orphaned",
 		"ledger extent noted", "ledger extent given up",
 	}
 	q, s := newKept(t, 0, true)

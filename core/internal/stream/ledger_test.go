@@ -192,11 +192,8 @@ func (m *kept) killed(t *rapid.T, how int, owner uint64) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := k.entryAt(*from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e.owner.Store(finished)
+			k.marked = *from
+			m.q.done.Add(1)
 			m.marked(owner)
 		case how == 3:
 			// What was made of the entries may be in any state.
@@ -345,11 +342,8 @@ func TestKilledWithLargeItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := k.entryAt(*from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.owner.Store(finished)
+	k.marked = *from
+	q.done.Add(1)
 	if err := k.rebuild(); err != nil {
 		t.Fatal(err)
 	}

@@ -144,15 +144,9 @@ func (k books) dropReturned() {
 		return
 	}
 	for k.first != 0 {
-		c := k.first
-		e, err := k.entryAt(c)
-		if err != nil {
+		if k.mark(&k.first) != nil {
 			break
 		}
-		k.first = e.next
-		k.count(-1)
-		k.finish(c, e)
-		k.t.done.Add(1)
 	}
 	k.t.idle.Wake(futex.All)
 }
@@ -174,6 +168,9 @@ func (k books) rebuild() error {
 		if _, err := k.cell(fresh - 1); err != nil {
 			return err
 		}
+	}
+	if err := k.finishMarked(); err != nil {
+		return err
 	}
 	used := make([]bool, fresh)
 	var taken, returned []listed
@@ -216,16 +213,35 @@ func (k books) rebuild() error {
 			k.free = c
 		}
 	}
-	k.recount(len(taken) + len(returned))
 	return k.relist(taken, returned)
 }
 
-// recount makes done what it is with so many entries.
-func (k books) recount(entries int) {
-	if taken := k.t.obtained(); taken > k.t.done.Load()+uint64(entries) {
-		k.t.done.Store(taken - uint64(entries))
-		k.t.idle.Wake(futex.All)
+// finishMarked takes the entry away that a process was killed with that had counted it
+// as done.
+func (k books) finishMarked() error {
+	entries := uint64(0)
+	var marked *entry
+	for c := uint32(firstCell); c < k.fresh.Load(); c++ {
+		p, err := k.cell(c)
+		if err != nil {
+			return err
+		}
+		e := p.entry()
+		switch p.owner.Load() {
+		case 0, ofTaker, finished:
+			continue
+		}
+		if e.n < k.t.gets.Load() {
+			entries++
+			if c == k.marked {
+				marked = e
+			}
+		}
 	}
+	if marked != nil && k.t.obtained() < k.t.done.Load()+entries {
+		marked.owner.Store(finished)
+	}
+	return nil
 }
 
 // relist makes the lists.
