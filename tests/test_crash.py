@@ -10,7 +10,7 @@ import pytest
 
 from .crash.__main__ import SCENARIOS
 
-KILLS = 15
+KILLS = 12
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -76,6 +76,10 @@ class Ledger:
         came[n] = 1
         self.count += 1
 
+    def has(self, producer: int, n: int) -> bool:
+        came = self._came.get(producer, b"")
+        return n < len(came) and bool(came[n])
+
     def put(self, producer: int, count: int) -> None:
         """Notes that put has returned so often in a producer that has died."""
         self._put[producer] = count

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import goprocessing
 from goprocessing import synchronize
 
-from .crew import LIMIT, Failure, Member, Role
+from .crew import LIMIT, Board, Failure, Member, Role
 from .scenario import Scenario
 
 CTX = goprocessing.get_context("fork")
@@ -70,6 +70,16 @@ class BoundedSemaphore(Telling, synchronize.BoundedSemaphore):
         return False
 
 
+def check_alone(board: Board) -> None:
+    """Writes two words one after the other, which must not be seen in between."""
+    if board[FIRST] != board[SECOND]:
+        raise Failure("two have the lock")
+    board[FIRST] += 1
+    board[SECOND] += 1
+    if board[FIRST] != board[SECOND]:
+        raise Failure("two have the lock")
+
+
 class Exclusion(Scenario):
     """Members that hold one of `places` at a time, as a lock or semaphore lets them."""
 
@@ -102,14 +112,7 @@ class Exclusion(Scenario):
             me.step()
 
     def check_inside(self, me: Member) -> None:
-        """Writes two words one after the other, which must not be seen in between."""
-        board = self.crew.board
-        if board[FIRST] != board[SECOND]:
-            raise Failure("two have the lock")
-        board[FIRST] += 1
-        board[SECOND] += 1
-        if board[FIRST] != board[SECOND]:
-            raise Failure("two have the lock")
+        check_alone(self.crew.board)
 
     def live(self) -> None:
         time.sleep(0.0005)
@@ -200,3 +203,36 @@ class OfRLock(Exclusion):
         if not self.lock._is_zero():
             with self.lock:
                 pass
+
+
+class OfRobustLock(Scenario):
+    """acquire, which tells that a holder died; nobody else need find that out"""
+
+    def __init__(self, random: random.Random) -> None:
+        super().__init__(random)
+        self.lock = random.choice([CTX.Lock, CTX.RLock, CTX.Semaphore])(robust=True)
+
+    def roles(self) -> Sequence[Role]:
+        return [self.take] * 4
+
+    def take(self, me: Member) -> None:
+        board = self.crew.board
+        while True:
+            try:
+                self.lock.acquire()
+            except goprocessing.OwnerDied:
+                board[SECOND] = board[FIRST]
+            check_alone(board)
+            self.lock.release()
+            me.step()
+
+    def live(self) -> None:
+        time.sleep(0.0005)
+
+    def finish(self) -> None:
+        try:
+            taken = self.lock.acquire(timeout=LIMIT)
+        except goprocessing.OwnerDied:
+            taken = True
+        if not taken:
+            raise Failure("the lock cannot be acquired")

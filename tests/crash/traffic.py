@@ -6,6 +6,7 @@ nothing is torn.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import random
 import time
@@ -169,21 +170,52 @@ class JoinableQueue(Queue):
         return member.role == self.join
 
     def drain(self) -> None:
-        left = self.source.qsize()
+        # The dead movers' items are told, each once, and are all that is unfinished but
+        # for those that drain gets, and the one that it puts.
+        abandoned = self.source.abandoned()
+        if len({received(item) for item in abandoned}) != len(abandoned):
+            raise Failure("an item was abandoned twice")
+        left = self.source.qsize() + 1 + len(abandoned)
         super().drain()
-        left += 1  # the item that drain puts
+        unfinished = self.mark_all()
+        if unfinished != left or len(abandoned) > self.movers_killed:
+            raise Failure(
+                f"{unfinished} tasks were unfinished, not {left}; {len(abandoned)} abandoned"
+                f" by {self.movers_killed} members"
+            )
+        self.await_steps(self.crew.members)
+
+    def mark_all(self) -> int:
+        """Marks all tasks as done; returns how many there were."""
         unfinished = 0
-        try:
+        with contextlib.suppress(ValueError):
             while True:
                 self.source.task_done()
                 unfinished += 1
-        except ValueError:
-            self.source.join()
-        if not left <= unfinished <= left + self.movers_killed:
-            raise Failure(
-                f"{unfinished} tasks were unfinished, {left} in the queue,"
-                f" with {self.movers_killed} members that took some"
-            )
+        self.source.join()
+        return unfinished
+
+
+class Redelivery(JoinableQueue):
+    """The same with redeliver=True: nothing is lost, but what is redelivered may come twice"""
+
+    def make(self, maxsize: int) -> Any:
+        return CTX.JoinableQueue(maxsize, redeliver=True)
+
+    def arrive(self, item: Any) -> None:
+        key = received(item)
+        if not self.ledger.has(*key):
+            self.ledger.arrive(*key)
+
+    def drain(self) -> None:
+        while not self.sink.empty():
+            self.arrive(self.sink.get())
+        with contextlib.suppress(queue.Empty):
+            while True:  # who waits finds that others died within about a second
+                self.arrive(self.source.get(timeout=3))
+                self.source.task_done()
+        self.source.join()
+        self.movers_killed = 0  # what they had was in the queue again
         self.await_steps(self.crew.members)
 
 
