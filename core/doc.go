@@ -68,6 +68,14 @@
 // to be in one pid namespace (pid_namespaces(7)). A process that calls execve(2) has
 // died, as far as the others are concerned.
 //
+// # What is trusted
+//
+// Whoever has a segment can write to it. Rubbish in it does not make others crash, go
+// on for ever, take vast memory or touch anything beside the segment: a call fails with
+// ErrCorrupt, or finds items that nobody put. But a lock that is said to belong to a
+// process that lives is one: who waits for it without a limit waits. And what is in the
+// items is for their readers to judge: Python's unpickle them, which can run any code.
+//
 // # Forks
 //
 // A Go program does not fork. A C or Python program does, and may go on using the

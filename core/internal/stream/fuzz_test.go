@@ -242,6 +242,16 @@ func seeds() (all [][]byte) {
 	all = append(all, circles)
 	// A state of which the counts say something else than puts does.
 	all = append(all, append(patch(0, inStream(putStates[0]), 1<<40), patch(0, inStream(putStates[1]), 1<<40)...))
+	// A chunk that is not there, in steps of 0; a record that is longer than all memory.
+	steps := patch(0, inStream(unsafe.Offsetof(q.stride)), 1<<32)
+	long := patch(3, 0, 1<<40)
+	for i := range putStates {
+		steps = append(steps, patch(0, inStream(putStates[i]+unsafe.Offsetof(q.put[0].fresh)), window0Chunks)...)
+		steps = append(steps, patch(0, inStream(putStates[i]+unsafe.Offsetof(q.put[0].warms)), 0)...)
+		long = append(long, patch(0, inStream(putStates[i]+unsafe.Offsetof(q.put[0].bytes)), 1<<62)...)
+		long = append(long, patch(0, inStream(getStates[i]+unsafe.Offsetof(q.get[0].head)), uint64(at(1, 0)))...)
+	}
+	all = append(all, steps, long)
 	// Extents beyond all memory, in a file that is long enough.
 	for _, fresh := range []uint64{1 << 22, 1 << 28, 1 << 30} {
 		all = append(all, append(patch(0, inPool(unsafe.Offsetof(x.fresh)), fresh),
