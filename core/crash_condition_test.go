@@ -174,8 +174,18 @@ func (s *conditionScene) bury(v *victim) error {
 // whose notifications would stand in for those that were swallowed.
 func (s *conditionScene) settled(bool) (bool, error) {
 	s.quiet.Store(true)
-	err := s.settle()
-	return s.tokens.Value() == 0 && s.m.Value() == 1, err
+	if s.m.Value() == 0 {
+		// Either a survivor has the lock, or one of the dead: those who wait for a
+		// notification cannot even give up without the lock.
+		if s.unknown == 0 || !s.stable.stable(s.taken.Load(), 2*quietly) {
+			return false, nil
+		}
+		s.unknown--
+		s.stable = stability{}
+		return false, s.m.Release()
+	}
+	s.stable = stability{}
+	return s.tokens.Value() == 0, nil
 }
 
 func (s *conditionScene) check([]*victim) error {

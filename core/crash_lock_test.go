@@ -41,18 +41,14 @@ func (d *deadHolders) bury(v *victim) error {
 	return nil
 }
 
-// settle releases for one of the dead, if nobody else can have taken it.
-func (d *deadHolders) settle() error {
-	if d.m.Value() == 0 && d.stable.stable(d.taken.Load()) && d.unknown > 0 {
-		d.unknown--
-		d.stable = stability{}
-		return d.m.Release()
-	}
-	return nil
+// settled: what the dead have may keep the others waiting, until check.
+func (d *deadHolders) settled(gotOn bool) (bool, error) {
+	return gotOn || d.unknown > 0 && d.stable.stable(d.taken.Load(), quietly), nil
 }
 
 // check makes sure that nobody but the dead has any of it.
 func (d *deadHolders) check(limit int) error {
+	d.stable = stability{}
 	for ; d.m.Value() < limit; d.unknown-- {
 		if d.unknown == 0 {
 			return fmt.Errorf("value %d of %d, and nobody has it", d.m.Value(), limit)
@@ -127,7 +123,7 @@ func (s *semaphoreScene) survivors() []func(context.Context) error {
 }
 
 func (s *semaphoreScene) bury(v *victim) error             { return s.deadHolders.bury(v) }
-func (s *semaphoreScene) settled(gotOn bool) (bool, error) { return gotOn, s.settle() }
+func (s *semaphoreScene) settled(gotOn bool) (bool, error) { return s.deadHolders.settled(gotOn) }
 func (s *semaphoreScene) check([]*victim) error            { return s.deadHolders.check(s.limit) }
 
 type rlockScene struct {
@@ -199,5 +195,5 @@ func (s *rlockScene) survivors() (work []func(context.Context) error) {
 }
 
 func (s *rlockScene) bury(v *victim) error             { return s.deadHolders.bury(v) }
-func (s *rlockScene) settled(gotOn bool) (bool, error) { return gotOn, s.settle() }
+func (s *rlockScene) settled(gotOn bool) (bool, error) { return s.deadHolders.settled(gotOn) }
 func (s *rlockScene) check([]*victim) error            { return s.deadHolders.check(1) }

@@ -136,31 +136,30 @@ func (s *joinedQueue) bury(v *victim) error {
 	return nil
 }
 
-// stability tells that a value has not changed for a while, in which every thread of
-// this process that could run did.
+// stability tells that a value has not changed for a while.
 type stability struct {
 	value uint64
-	calls int
+	since time.Time
 }
 
-func (s *stability) stable(value uint64) bool {
-	if value != s.value {
-		*s = stability{value: value}
+func (s *stability) stable(value uint64, period time.Duration) bool {
+	if value != s.value || s.since.IsZero() {
+		*s = stability{value, time.Now()}
 	}
-	s.calls++
-	return s.calls > 500
+	return time.Since(s.since) > period
 }
+
+// quietly is how long survivors stand still before that is put down to what the dead
+// have. Longer than they do because one who was to wake them was killed: futex.Look.
+const quietly = 1500 * time.Millisecond
 
 func (s *joinedQueue) settled(gotOn bool) (bool, error) {
-	left := s.q.Unfinished()
-	if left > 0 && s.q.Len() == 0 && s.stable.stable(left) && s.unknown > 0 {
-		s.unknown--
-		return false, s.q.TaskDone()
-	}
-	return gotOn, nil
+	// What the dead had then keeps the others waiting, until check.
+	return gotOn || s.unknown > 0 && s.stable.stable(s.q.Unfinished(), quietly), nil
 }
 
 func (s *joinedQueue) check([]*victim) error {
+	s.stable = stability{}
 	// What a dead producer had put may come into sight with the next item only.
 	if err := s.q.TryPut(nil); err != nil {
 		return err
