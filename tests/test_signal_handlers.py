@@ -165,6 +165,13 @@ def buffers() -> Case:
     return step, step, lambda: drained(q, Traffic())
 
 
+@case("put of objects, the same")
+def put_objects() -> Case:
+    """What is registered with the resource sharer, under a lock of the standard library's."""
+    q, lock = CTX.Queue(), CTX.Lock()
+    return lambda: q.put(lock), lambda: q.put_nowait(lock), nothing
+
+
 @case("task_done, task_done")
 def task_done() -> Case:
     q = CTX.JoinableQueue()

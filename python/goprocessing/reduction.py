@@ -20,6 +20,7 @@ import contextlib
 import errno
 import os
 import pickle
+import signal
 import socket
 import threading
 from multiprocessing import context, reduction
@@ -101,6 +102,21 @@ def _sharer() -> Any:
     return resource_sharer._resource_sharer  # type: ignore[attr-defined]
 
 
+@contextlib.contextmanager
+def _without_handlers() -> Iterator[None]:
+    """Keeps out signal handlers, which might pickle an object, too.
+
+    They would wait for a lock, ours or the resource sharer's, that the call has which
+    they interrupted.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 class _Duplicates:
     """What the resource sharer hands out, duplicated once for all stand-ins under way."""
 
@@ -122,6 +138,11 @@ class _Duplicates:
     def register(cls, fds: tuple[int, ...]) -> Any:
         """Registers a stand-in; returns by what the resource sharer knows it."""
         key = tuple((file.st_dev, file.st_ino) for file in map(os.fstat, fds))
+        with _without_handlers():
+            return cls._register(key, fds)
+
+    @classmethod
+    def _register(cls, key: tuple[tuple[int, int], ...], fds: tuple[int, ...]) -> Any:
         with cls._lock:
             duplicates = cls._in_use.get(key)
             if duplicates is None:
