@@ -4,7 +4,6 @@ A call may fail, and one without a time limit may wait for what never comes, unt
 signal. It must do no more harm. Prints the types of the exceptions.
 """
 
-import contextlib
 import faulthandler
 import mmap
 import os
@@ -13,7 +12,7 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import goprocessing
@@ -35,14 +34,13 @@ def ring(*_: object) -> None:
         raise Alarm
 
 
-@contextlib.contextmanager
-def attempt() -> Iterator[None]:
+def attempt(call: Callable[[], object]) -> None:
     global armed
     try:
         try:
             armed = True
             signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-            yield
+            call()
         finally:
             armed = False
     except Exception as error:
@@ -54,8 +52,7 @@ def attempt() -> Iterator[None]:
 
 def each(*calls: Callable[[], object]) -> None:
     for call in calls:
-        with attempt():
-            call()
+        attempt(call)
 
 
 def value() -> int:
@@ -175,10 +172,9 @@ def locks() -> None:
             each_lock.release,
         )
     each(event.is_set, lambda: event.wait(0.01), event.set, event.wait, event.clear)
-    with attempt():
-        if condition.acquire(timeout=0.01):
-            each(condition.notify, lambda: condition.wait(0.01), condition.notify_all)
-        condition.release()
+    if sound[0].acquire(timeout=0.01):
+        each(condition.notify, lambda: condition.wait(0.01), condition.notify_all)
+        sound[0].release()
     each(lambda: repr(condition))
     each(barrier.wait, barrier.reset, lambda: barrier.wait(0.01), barrier.abort)
     each(lambda: barrier.n_waiting, lambda: barrier.broken)
