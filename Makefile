@@ -18,6 +18,8 @@ TOOLS := .venvs/tools/bin
 GO := .venvs/tools/go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+C_FILES = $(wildcard $(addsuffix /*.[ch],capi pybind tests/bench tests/clib tests/sanitize) tests/clib/*.cc)
+
 # The C library. Programs that were linked to it look for it by the name with its ABI.
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
@@ -121,6 +123,20 @@ leaks: .venvs/pythons ## Use each public name for a minute, and see whether the 
 	@GOPROCESSING_TEST_LEAKS_SECONDS=$(or $(SECONDS),60) \
 		.venvs/$(first)/bin/python -P -m pytest tests/test_leaks.py $(PYTEST_ARGS)
 
+# The header's inline functions, also as C++.
+THREADS := tests/sanitize/threads.c
+.PHONY: tsan
+tsan: ## Run the C header's inline functions in several threads under TSan, ASan and UBSan
+	$(title) 'TSan, ASan, UBSan: $(THREADS)'
+	@mkdir -p .venvs/threads
+	@warnings='-Wall -Wextra -Wpedantic -Werror -g -O1 -pthread -I capi'; \
+	gcc -std=gnu11 $$warnings -fsanitize=thread $(THREADS) -o .venvs/threads/tsan; \
+	gcc -std=gnu11 $$warnings -fsanitize=address,undefined $(THREADS) -o .venvs/threads/asan; \
+	g++ -std=gnu++17 $$warnings -fsanitize=thread -x c++ $(THREADS) -o .venvs/threads/tsan++; \
+	for program in tsan asan tsan++; do \
+		UBSAN_OPTIONS=halt_on_error=1 timeout 5m .venvs/threads/$$program $(ROUNDS); \
+	done
+
 .PHONY: model
 model: .venvs/pythons ## Check the models of the engine's protocols with spin (MODEL_ARGS='--long NAME...')
 	$(title) 'python -m tests.models'
@@ -171,7 +187,7 @@ lint-python: .venvs/tools/linters
 .PHONY: lint-c
 lint-c: .venvs/tools/linters
 	$(title) 'clang-format'
-	$(TOOLS)/clang-format --dry-run -Werror capi/*.[ch] pybind/*.[ch] tests/bench/*.c tests/clib/*.[ch] tests/clib/*.cc
+	$(TOOLS)/clang-format --dry-run -Werror $(C_FILES)
 
 .PHONY: lint-go
 lint-go: $(GO)
@@ -191,7 +207,7 @@ lint-go: $(GO)
 .PHONY: format
 format: .venvs/tools/linters $(GO) ## Format the sources of all languages
 	$$($(GO) env GOROOT)/bin/gofmt -w core capi tests
-	$(TOOLS)/clang-format -i capi/*.[ch] pybind/*.[ch] tests/bench/*.c tests/clib/*.[ch] tests/clib/*.cc
+	$(TOOLS)/clang-format -i $(C_FILES)
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 
