@@ -90,20 +90,23 @@ active proctype Adversary()
     do
     :: atomic {
            kills < KILLS ->
+           kills++;
+#ifdef VICTIM
+           p = VICTIM;
+#else
            select (p : FIRST .. LAST);
+#endif
            if
-           :: !doomed[p] && !done[p] -> doomed[p] = true; kills++; looks = looks + LOOKS
+           :: !doomed[p] && !done[p] -> doomed[p] = true; looks = looks + LOOKS
            :: else
            fi;
            p = 0
        }
     :: atomic {
            stirs < STIRS ->
+           stirs++;
            select (p : FIRST .. LAST);
-           if
-           :: sleeps[p] != 0 -> sleeps[p] = 0; stirs++
-           :: else
-           fi;
+           sleeps[p] = 0;
            p = 0
        }
     :: kills < KILLS || stirs < STIRS -> break
