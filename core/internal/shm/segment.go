@@ -131,18 +131,8 @@ func allocate(fd int, offset, n int64) error {
 
 // Open maps the segment behind fd and checks its header. On success it owns fd.
 func (s *Segment) Open(fd int, kind uint32) error {
-	if safe, err := isSafe(fd); err != nil {
-		return fmt.Errorf("opening a segment: %w", err)
-	} else if !safe {
-		return ErrKind
-	}
-	// Of a hugetlbfs file even what lies within its size may have no memory (SIGBUS).
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return fmt.Errorf("opening a segment: %w", err)
-	}
-	if fs.Type != unix.TMPFS_MAGIC {
-		return ErrKind
+	if err := checkFile(fd); err != nil {
+		return err
 	}
 	if err := s.attach(fd, kind); err != nil {
 		return err
@@ -162,6 +152,25 @@ func (s *Segment) Open(fd int, kind uint32) error {
 		s.FD = -1
 	}
 	return err
+}
+
+// checkFile makes sure that what is mapped of a file, within its size, is and stays
+// accessible.
+func checkFile(fd int) error {
+	if safe, err := isSafe(fd); err != nil {
+		return fmt.Errorf("opening a segment: %w", err)
+	} else if !safe {
+		return ErrKind
+	}
+	// Of a hugetlbfs file even what lies within its size may have no memory (SIGBUS).
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return fmt.Errorf("opening a segment: %w", err)
+	}
+	if fs.Type != unix.TMPFS_MAGIC {
+		return ErrKind
+	}
+	return nil
 }
 
 func (s *Segment) attach(fd int, kind uint32) error {
