@@ -53,7 +53,12 @@ func holds(w uint64) bool { return w&^(holderMarked|holderWaiters) == futex.Self
 
 // heldByDead reports whether w names a process that has died.
 func heldByDead(w uint64) bool {
-	return held(w) && !process.ID{PID: uint32(w) &^ holderFlags, Start: uint32(w >> 32)}.Alive()
+	return held(w) && !processOf(w).Alive()
+}
+
+// processOf returns the process that w names.
+func processOf(w uint64) process.ID {
+	return process.ID{PID: uint32(w) &^ holderFlags, Start: uint32(w >> 32)}
 }
 
 // take takes what is free, as w says; flag is bit 31 or 0.

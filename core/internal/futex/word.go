@@ -43,6 +43,9 @@ func (w *Word) Wake(n int) {
 	}
 }
 
+// Awaited reports whether somebody may sleep.
+func (w *Word) Awaited() bool { return w.bits.Load()&mayWait != 0 }
+
 func (w *Word) raw() *uint32 { return (*uint32)(unsafe.Pointer(w)) }
 
 // flag sets bit 0 and returns the word to sleep on.

@@ -1,0 +1,423 @@
+package inspect
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/goprocessing/goprocessing/core"
+)
+
+func init() {
+	children["get"] = func(files []*os.File) error {
+		q, err := core.OpenQueue(files[0], nil)
+		if err != nil {
+			return err
+		}
+		_, err = q.Get(context.Background())
+		return err
+	}
+	children["put"] = func(files []*os.File) error {
+		q, err := core.OpenQueue(files[0], nil)
+		if err != nil {
+			return err
+		}
+		if err := q.Put(context.Background(), []byte("one too many")); err != core.ErrShutdown {
+			return err
+		}
+		return nil
+	}
+	children["join"] = func(files []*os.File) error {
+		q, err := core.OpenJoinableQueue(files[0], nil)
+		if err != nil {
+			return err
+		}
+		return q.Join(context.Background())
+	}
+	children["arena"] = func(files []*os.File) error {
+		a, err := core.OpenArena(files[0])
+		if err != nil {
+			return err
+		}
+		k, err := a.RLock(rlockAt)
+		if err != nil {
+			return err
+		}
+		for range 3 {
+			if err := k.Lock(context.Background(), uint64(os.Getpid())<<32|uint64(os.Getpid())); err != nil {
+				return err
+			}
+		}
+		_, err = io.ReadAll(files[1]) // until the test is over
+		return err
+	}
+	children["wait"] = func(files []*os.File) error {
+		a, err := core.OpenArena(files[0])
+		if err != nil {
+			return err
+		}
+		e, err := a.Event(eventAt)
+		if err != nil {
+			return err
+		}
+		return e.Wait(context.Background())
+	}
+}
+
+// Where the first objects of an arena are, if they are made in this order.
+const (
+	rlockAt = 1024
+	eventAt = 1024 + 64
+)
+
+func newQueue(t *testing.T, maxItems uint64) (*core.JoinableQueue, *os.File) {
+	t.Helper()
+	q := must(core.NewJoinableQueue(maxItems))
+	file, bell, err := q.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = bell.Close()
+		_ = file.Close()
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return q, file
+}
+
+func newArena(t *testing.T) (*core.Arena, *os.File) {
+	t.Helper()
+	a := must(core.NewArena())
+	file := must(a.File())
+	t.Cleanup(func() {
+		_ = file.Close()
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a, file
+}
+
+func waiter(pid int, purpose string) func(*Object) bool {
+	return func(o *Object) bool {
+		return slices.ContainsFunc(o.Waiters, func(w Waiter) bool {
+			return w.PID == pid && w.To == purpose && w.Alive
+		})
+	}
+}
+
+func TestQueue(t *testing.T) {
+	q, file := newQueue(t, 3)
+	for range 3 {
+		if err := q.TryPut(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := q.TryGet(); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.TaskDone(); err != nil {
+		t.Fatal(err)
+	}
+	id := fmt.Sprint(inodeOf(file))
+	s, o := find(t, id, always)
+	if o.Kind != Queue || !slices.Equal(o.Users, []int{os.Getpid()}) || o.Memory < 4096 || o.Awaited {
+		t.Errorf("%+v", o)
+	}
+	bytes := o.Streams[0].Bytes
+	if bytes < 200 || bytes > 300 {
+		t.Errorf("%d bytes", bytes)
+	}
+	want := Stream{Depth: 2, MaxItems: 3, Bytes: bytes, Puts: 3, Gets: 1, Done: 1, Unfinished: 2, Joinable: true}
+	if o.Streams[0] != want {
+		t.Errorf("%+v", o.Streams[0])
+	}
+	if !slices.ContainsFunc(s.Processes, func(p Process) bool { return p.PID == os.Getpid() && p.Command != "" }) {
+		t.Errorf("%+v", s.Processes)
+	}
+
+	if err := q.TryPut(nil); err != nil {
+		t.Fatal(err)
+	}
+	producer := startChild(t, "put", file).Process.Pid
+	joiner := startChild(t, "join", file).Process.Pid
+	find(t, id, waiter(joiner, "join"))
+	_, o = find(t, id, waiter(producer, "put"))
+	if !o.Streams[0].Full || !slices.Contains(o.Users, producer) || !slices.Contains(o.Users, joiner) {
+		t.Errorf("%+v", o)
+	}
+	if err := q.Shutdown(false); err != nil {
+		t.Fatal(err)
+	}
+	if _, o := find(t, id, always); !o.Streams[0].Shut {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestConsumerThatWaits(t *testing.T) {
+	_, file := newQueue(t, 0)
+	consumer := startChild(t, "get", file)
+	id := fmt.Sprint(inodeOf(file))
+	_, o := find(t, id, waiter(consumer.Process.Pid, "get"))
+	if len(o.Waiters) != 1 || !o.Awaited {
+		t.Errorf("%+v", o)
+	}
+	kill(consumer)
+	if _, o := find(t, id, always); len(o.Waiters) != 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestPipe(t *testing.T) {
+	a, b, err := core.Pipe(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	defer b.Close()
+	if err := a.Send(context.Background(), []byte("message")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(s.Objects, func(o Object) bool {
+		return o.Kind == Pipe && slices.Equal(o.Users, []int{os.Getpid()})
+	})
+	if i < 0 {
+		t.Fatalf("%+v", s.Objects)
+	}
+	o := s.Objects[i]
+	if len(o.Streams) != 2 || o.Streams[0].Depth+o.Streams[1].Depth != 1 || o.Streams[0].MaxBytes == 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// The holder of a lock is named, also when it has died.
+func TestHolder(t *testing.T) {
+	a, file := newArena(t)
+	if k := must(a.NewRLock()); k.Offset() != rlockAt {
+		t.Fatalf("the first slot is at %d", k.Offset())
+	}
+	id := slotID(inodeOf(file), rlockAt)
+	if _, o := find(t, id, always); o.Kind != RLock || o.Value != 0 || len(o.Holders) != 0 {
+		t.Errorf("free: %+v", o)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	child := startChild(t, "arena", file, r)
+	_ = r.Close()
+	pid := child.Process.Pid
+	_, o := find(t, id, func(o *Object) bool { return o.Value == 3 })
+	if want := []Holder{{Thread{pid, pid, true}, "lock"}}; !slices.Equal(o.Holders, want) {
+		t.Errorf("held: %+v", o)
+	}
+	kill(child)
+	_, o = find(t, id, always)
+	if want := []Holder{{Thread{pid, pid, false}, "lock"}}; !slices.Equal(o.Holders, want) || slices.Contains(o.Users, pid) {
+		t.Errorf("its holder has died: %+v", o)
+	}
+}
+
+func TestSlots(t *testing.T) {
+	a, file := newArena(t)
+	inode := inodeOf(file)
+	must(a.NewRLock())
+	must(a.NewEvent()).Set()
+	semaphore := must(a.NewSemaphore(4))
+	bounded := must(a.NewBoundedSemaphore(5))
+	lock := must(a.NewLock())
+	condition := must(a.NewCondition())
+	barrier := must(a.NewBarrier(7))
+	if err := barrier.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if !semaphore.TryAcquire() || !lock.TryLock() {
+		t.Fatal("taken")
+	}
+	s := must(Take())
+	for offset, want := range map[uint64]Object{
+		eventAt:            {Kind: Event, Value: 1},
+		semaphore.Offset(): {Kind: Semaphore, Value: 3},
+		bounded.Offset():   {Kind: Semaphore, Value: 5, Limit: 5},
+		lock.Offset():      {Kind: Lock, Limit: 1},
+		condition.Offset(): {Kind: Condition},
+		barrier.Offset():   {Kind: Barrier, Limit: 7, Broken: true},
+	} {
+		i := slices.IndexFunc(s.Objects, func(o Object) bool { return o.ID == slotID(inode, offset) })
+		if i < 0 {
+			t.Fatalf("not found: %+v", want)
+		}
+		o := s.Objects[i]
+		if o.Kind != want.Kind || o.Value != want.Value || o.Limit != want.Limit || o.Broken != want.Broken || o.Awaited {
+			t.Errorf("%+v", o)
+		}
+	}
+	if err := a.FreeSlot(lock.Offset()); err != nil {
+		t.Fatal(err)
+	}
+	s = must(Take())
+	if slices.ContainsFunc(s.Objects, func(o Object) bool { return o.ID == slotID(inode, lock.Offset()) }) {
+		t.Error("a slot that was freed is listed")
+	}
+}
+
+// Robust ones name their holders whoever they are: processes, not only Python's threads.
+func TestRobust(t *testing.T) {
+	a, file := newArena(t)
+	inode := inodeOf(file)
+	lock, semaphore, rlock := must(a.NewRobustLock()), must(a.NewRobustSemaphore(200)), must(a.NewRobustRLock())
+	self, owner := os.Getpid(), uint64(os.Getpid())<<32|5
+	if err := errors.Join(lock.Lock(t.Context()), rlock.Lock(t.Context(), owner), rlock.Lock(t.Context(), owner)); err != nil {
+		t.Fatal(err)
+	}
+	for range 130 {
+		if err := semaphore.Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- lock.Lock(ctx) }()
+	_, o := find(t, slotID(inode, lock.Offset()), waiter(self, "acquire"))
+	if o.Kind != Lock || !o.Robust || o.Value != 0 || !slices.Equal(o.Holders, []Holder{{Thread{self, 0, true}, "lock"}}) {
+		t.Errorf("%+v", o)
+	}
+	cancel()
+	<-ended
+	_, o = find(t, slotID(inode, semaphore.Offset()), always)
+	if o.Kind != Semaphore || !o.Robust || o.Value != 70 || o.Limit != 200 || len(o.Holders) != 130 {
+		t.Errorf("%+v", o)
+	}
+	// There is no such thread.
+	_, o = find(t, slotID(inode, rlock.Offset()), always)
+	if o.Kind != RLock || !o.Robust || o.Value != 2 || !slices.Equal(o.Holders, []Holder{{Thread{self, 5, false}, "lock"}}) {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestWaiters(t *testing.T) {
+	a, file := newArena(t)
+	inode := inodeOf(file)
+	must(a.NewRLock())
+	must(a.NewEvent())
+	condition := must(a.NewCondition())
+	child := startChild(t, "wait", file).Process.Pid
+	find(t, slotID(inode, eventAt), waiter(child, "wait"))
+
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	lock := must(a.NewLock())
+	if !lock.TryLock() {
+		t.Fatal("taken")
+	}
+	go func() { ended <- condition.Wait(ctx, lock) }()
+	_, o := find(t, slotID(inode, condition.Offset()), waiter(os.Getpid(), "wait"))
+	if len(o.Waiters) != 1 {
+		t.Errorf("%+v", o)
+	}
+	cancel()
+	<-ended
+}
+
+// Nothing changes in what is looked at, nor does it take more memory.
+func TestNothingChanges(t *testing.T) {
+	q, queueFile := newQueue(t, 0)
+	for n := range 100 {
+		if err := q.TryPut(make([]byte, 1000*n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, arenaFile := newArena(t)
+	must(a.NewRLock())
+	must(a.NewBarrier(2))
+	for _, file := range []*os.File{queueFile, arenaFile} {
+		before, blocks := contents(t, file), statOf(must(file.Stat())).Blocks
+		must(Take())
+		if now := statOf(must(file.Stat())).Blocks; now != blocks {
+			t.Errorf("%s has %d blocks, not %d", file.Name(), now, blocks)
+		}
+		if !bytes.Equal(before, contents(t, file)) {
+			t.Errorf("%s was changed", file.Name())
+		}
+	}
+}
+
+// contents reads a file, which unlike to map it takes no memory where there is none.
+func contents(t *testing.T, file *os.File) []byte {
+	t.Helper()
+	return must(io.ReadAll(io.NewSectionReader(file, 0, statOf(must(file.Stat())).Size)))
+}
+
+func TestAnotherLayout(t *testing.T) {
+	_, file := newQueue(t, 0)
+	layout := int64(reflect.TypeFor[uint64]().Size()) // follows the magic
+	version := make([]byte, 4)
+	if _, err := file.ReadAt(version, layout); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt([]byte{255, 255, 255, 255}, layout); err != nil {
+		t.Fatal(err)
+	}
+	_, o := find(t, fmt.Sprint(inodeOf(file)), always)
+	if o.Kind != Unknown || o.Problem == "" || len(o.Users) != 1 {
+		t.Errorf("%+v", o)
+	}
+	if _, err := file.WriteAt(version, layout); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	newQueue(t, 0)
+	s := must(Take())
+	var back Snapshot
+	if err := json.Unmarshal(must(json.Marshal(s)), &back); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(s.Objects[0].Streams, back.Objects[0].Streams) {
+		t.Errorf("%+v", back)
+	}
+}
+
+func TestParseFutex(t *testing.T) {
+	for line, want := range map[string]uint64{
+		fmt.Sprintf("%d 0x7f2c00000040 0x89 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f2d\n", syscall.SYS_FUTEX): 0x7f2c00000040,
+		"7 0x7f2c00000040 0x1 0xffffffff 0x0 0x0 0x0 0x7ffd 0x7f2d\n":                                   0,
+		"-1 0x7ffd 0x7f2d\n": 0,
+		"running\n":          0,
+		"":                   0,
+	} {
+		if address, ok := parseFutex(line); address != want || ok != (want != 0) {
+			t.Errorf("%q: %#x, %v", line, address, ok)
+		}
+	}
+}
+
+func TestParseMapping(t *testing.T) {
+	for line, want := range map[string]mapping{
+		"7f0000000000-7f0000100000 rw-s 00100000 00:01 4711 /memfd:goprocessing-queue (deleted)": {
+			0x7f0000000000, 0x7f0000100000, 0x100000, 4711},
+		"7f0000000000-7f0000100000 rw-s 00000000 00:01 4711 /memfd:other (deleted)": {},
+		"7f0000000000-7f0000100000 rw-p 00000000 00:00 0":                           {},
+		"": {},
+	} {
+		if m, ok := parseMapping(line); m != want || ok != (want != mapping{}) {
+			t.Errorf("%q: %+v, %v", line, m, ok)
+		}
+	}
+}

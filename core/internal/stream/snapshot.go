@@ -1,0 +1,87 @@
+package stream
+
+import (
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/process"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+)
+
+// Snapshot is what can be known of a stream by looking: no lock is taken and nothing
+// written, so it may be of a segment that is mapped read-only. Each field was true at
+// some instant during the call; Len, Puts and Gets at the same one.
+type Snapshot struct {
+	Puts, Gets uint64 // items, since the stream was made
+	Len        uint64 // Puts - Gets, and those returned to the stream; 0 if all were dropped
+	MaxItems   uint64 // 0: unbounded
+	Bytes      uint64 // of those that were not got yet, headers and padding included
+	MaxBytes   uint64 // 0: unbounded
+	Done       uint64 // items marked done, since the stream was made
+	Unfinished uint64
+	Keeps      bool // it has a ledger: items are to be marked done
+
+	Shut    bool // nothing can be put any more
+	Gone    bool // nor got
+	Watched bool // see Bell
+	Full    bool
+
+	// Threads may sleep until there is an item, until there is room, or until all are
+	// done. That they slept once, and were killed, may be all there is to it.
+	AwaitItem, AwaitRoom, AwaitDone bool
+
+	Producer, Consumer process.ID // whoever is inside, if anybody
+}
+
+// Snapshot looks at the stream.
+func (t *Stream) Snapshot() Snapshot {
+	s := Snapshot{
+		MaxItems: t.maxItems, MaxBytes: t.maxBytes, Keeps: t.mode&keeps != 0,
+		AwaitItem: t.nonEmpty.Awaited(), AwaitRoom: t.nonFull.Awaited(), AwaitDone: t.idle.Awaited(),
+		Producer: t.putLock.Owner(), Consumer: t.getLock.Owner(),
+	}
+	for {
+		s.Gets = t.gets.Load()
+		returned := t.ledger.returned.Load()
+		s.Puts = t.puts.Load()
+		flags := t.putFlags.Load()
+		s.Len = s.Puts - s.Gets + uint64(uint32(returned))
+		s.Shut, s.Gone, s.Watched = flags&shut != 0, flags&gone != 0, flags&watched != 0
+		if t.ledger.returned.Load() == returned && t.gets.Load() == s.Gets {
+			break
+		}
+	}
+	if s.Gone {
+		s.Len = 0
+	} else if s.Len > 0 {
+		s.Bytes = t.pending()
+	}
+	s.Done, s.Unfinished = t.done.Load(), t.Unfinished()
+	s.Full = s.MaxItems > 0 && s.Len >= s.MaxItems || s.MaxBytes > 0 && s.Len > 0 && s.Bytes >= s.MaxBytes
+	return s
+}
+
+// Count returns how many streams a segment of the given kind has.
+func Count(kind uint32) uint32 {
+	switch kind {
+	case shm.KindQueue:
+		return 1
+	case shm.KindPipe:
+		return maxStreams
+	}
+	return 0
+}
+
+// Words are the offsets in a segment of the words of a stream on which threads sleep.
+type Words struct{ Item, Room, Done, PutLock, GetLock uint64 }
+
+// WordsOf returns those of stream i.
+func WordsOf(i uint32) Words {
+	word := func(offset uintptr) uint64 { return shm.HeaderSize + uint64(i)*Size + uint64(offset) }
+	return Words{
+		Item:    word(unsafe.Offsetof(Stream{}.nonEmpty)),
+		Room:    word(unsafe.Offsetof(Stream{}.nonFull)),
+		Done:    word(unsafe.Offsetof(Stream{}.idle)),
+		PutLock: word(unsafe.Offsetof(Stream{}.putLock)),
+		GetLock: word(unsafe.Offsetof(Stream{}.getLock)),
+	}
+}
