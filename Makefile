@@ -192,7 +192,7 @@ lint-c: .venvs/tools/linters
 .PHONY: lint-go
 lint-go: $(GO)
 	$(title) 'gofmt, go vet, staticcheck'
-	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l core capi tests); \
+	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l core capi pybind tests); \
 	[[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags crash ./core/...
@@ -206,7 +206,7 @@ lint-go: $(GO)
 
 .PHONY: format
 format: .venvs/tools/linters $(GO) ## Format the sources of all languages
-	$$($(GO) env GOROOT)/bin/gofmt -w core capi tests
+	$$($(GO) env GOROOT)/bin/gofmt -w core capi pybind tests
 	$(TOOLS)/clang-format -i $(C_FILES)
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .

