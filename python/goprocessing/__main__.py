@@ -1,8 +1,10 @@
-"""Runs a program with its `multiprocessing` imports served by this package."""
+"""Runs a program with its `multiprocessing` imports served by this package, or looks at
+what such programs share."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.machinery
 import io
 import os
@@ -15,6 +17,10 @@ from . import __version__, install
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+# Modules of this package that begin with an underscore.
+COMMANDS = ("ps", "top")
 
 
 def own_arguments(argv: Sequence[str]) -> int:
@@ -30,12 +36,14 @@ def own_arguments(argv: Sequence[str]) -> int:
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m goprocessing",
-        usage="%(prog)s [-h] [--version] (-m module | script.py) ...",
+        usage="%(prog)s [-h] [--version] (-m module | script.py | ps | top) ...",
         description="Run a program that uses multiprocessing on goprocessing instead, "
-        "in all the processes it starts.",
-        epilog="What follows the module or script are its own arguments.",
+        "in all the processes it starts. Or, unless there is a file of that name, "
+        "list what is shared (ps), or watch it (top).",
+        epilog="What follows the module, script or command are its own arguments.",
     )
     parser.add_argument("--version", action="version", version=f"goprocessing {__version__}")
+    parser.set_defaults(command=None)
     program = parser.add_mutually_exclusive_group()
     program.add_argument("-m", dest="module", metavar="module", help="run a module by its name")
     program.add_argument("script", nargs="?", metavar="script.py", help="run a file")
@@ -45,7 +53,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if options.module is None and options.script is None:
         parser.error("a module or a script is required")
     if options.script is not None and not os.path.exists(options.script):
-        parser.error(f"can't open file {options.script!r}: no such file")
+        if options.script not in COMMANDS:
+            parser.error(f"can't open file {options.script!r}: no such file")
+        options.command = options.script
     return options
 
 
@@ -128,6 +138,9 @@ def run(program: Callable[[], None]) -> None:
 
 def main() -> None:
     options = parse(sys.argv[1:])
+    if options.command is not None:
+        importlib.import_module(f"goprocessing._{options.command}").main(options.arguments)
+        return
     install()
     if options.module is not None:
         run(lambda: run_module(options.module, options.arguments))

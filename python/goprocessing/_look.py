@@ -1,0 +1,20 @@
+"""Prints what `goprocessing.inspect` reads: the program of a process made for it.
+
+It runs with nothing but the module that gopy made, at the path in its argument. Of
+what gopy makes besides, in Python, nothing is needed: that would have Go collect
+its garbage each time Python does (`gc.callbacks`).
+"""
+
+import sys
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+
+
+def main(path: str) -> None:
+    loader = ExtensionFileLoader("_inspect", path)
+    module = loader.create_module(ModuleSpec("_inspect", loader, origin=path))
+    loader.exec_module(module)
+    sys.stdout.buffer.write(module.inspect_Snapshot().encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

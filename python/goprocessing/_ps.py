@@ -1,0 +1,37 @@
+"""`python -m goprocessing ps`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+
+from . import inspect
+from ._listing import listing, used_by
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m goprocessing ps",
+        description="List your queues, pipes, locks and the like: what is in them, who holds"
+        " them and who waits for them. Threads are process:thread; of a first thread only"
+        " the process is shown.",
+    )
+    parser.add_argument("pid", type=int, nargs="*", help="only what one of these processes uses")
+    parser.add_argument(
+        "--all", action="store_true", help="also locks and the like that nobody has or awaits"
+    )
+    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    options = parser.parse_args(arguments)
+    if options.json:
+        json.dump(json.loads(inspect.snapshot_json()), sys.stdout, indent=2)
+        print()
+        return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for line in listing(used_by(inspect.snapshot(), options.pid), options.all, width):
+        print(line)

@@ -1,0 +1,138 @@
+"""What lives on this machine: queues, pipes, locks and their kin, of this user's processes.
+
+    from goprocessing import inspect
+
+    for thing in inspect.snapshot().objects:
+        print(thing.kind, thing.users, thing.holders, thing.waiters)
+
+It answers who holds a lock, which queue is full and who waits for what, also when the
+program in question is stuck: objects are only looked at, never locked or changed.
+What a snapshot says of an object was true at some instant while it was taken, not
+of all objects at the same one.
+
+The looking is done in Go (core/inspect), in a process of its own: a second Go
+runtime in this one would add threads and signal handlers, and not live through a fork.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from multiprocessing import spawn
+from os.path import dirname, join
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Holder", "Object", "Process", "Snapshot", "Stream", "Thread", "Waiter", "snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One that has a handle of an object, or has inherited one."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    pid: int
+    tid: int  # 0: it is not known which thread of the process
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holder(Thread):
+    # "lock", also of a permit; or what the engine itself holds for an instant: "put", "get".
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter(Thread):
+    to: str  # "get", "put", "join", "acquire", "wait"; for an instant "put lock", "get lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a queue, or one direction of a pipe, holds."""
+
+    depth: int  # items
+    max_items: int  # 0: unbounded
+    bytes: int  # of the items as they are stored
+    max_bytes: int  # 0: unbounded
+    puts: int  # items, since it was made
+    gets: int
+    done: int  # items for which task_done() was called
+    unfinished: int  # those for which it was not
+    joinable: bool  # a JoinableQueue
+    full: bool
+    shut: bool  # by shutdown()
+    watched: bool  # by select() or its kin
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    id: str  # the same in each snapshot
+    # "queue", "pipe", "lock", "rlock", "semaphore", "event", "condition", "barrier";
+    # "unknown": problem says why.
+    kind: str
+    # The pids of all who have its shared memory open. Locks and their kin share it,
+    # and a child has all of the process that forked it.
+    users: tuple[int, ...]
+    memory: int  # bytes
+    streams: tuple[Stream, ...]  # one of a queue, two of a pipe
+    # Of a semaphore; of a lock 1 while it is free, of an event 1 while it is set, of a
+    # barrier how many wait; of an RLock how often its holder took it.
+    value: int
+    limit: int  # of a bounded semaphore; a barrier's parties
+    broken: bool  # a barrier
+    robust: bool  # a lock or semaphore that outlives its holders
+    holders: tuple[Holder, ...]
+    waiters: tuple[Waiter, ...]
+    # Somebody may wait, also if it could not be found out who: /proc/sys/kernel/yama.
+    awaited: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    objects: tuple[Object, ...]
+    processes: tuple[Process, ...]  # that use one of the objects
+
+
+def snapshot_json() -> str:
+    """A snapshot as JSON."""
+    spec = PathFinder.find_spec("_inspect", [dirname(__file__)])
+    if spec is None or spec.origin is None:
+        raise ImportError("goprocessing was built without its module _inspect")
+    # -P, -S: what this program imports is of no concern there.
+    command = [spawn.get_executable(), "-PS", join(dirname(__file__), "_look.py"), spec.origin]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+    if result.returncode:
+        complaint = result.stderr.decode(errors="replace").strip()
+        reason = complaint.rpartition("\n")[2] or f"status {result.returncode}"
+        raise RuntimeError(f"objects cannot be inspected: {reason}")
+    return result.stdout.decode()
+
+
+def snapshot() -> Snapshot:
+    """Looks at all objects of this user's processes."""
+    found = json.loads(snapshot_json())
+    return Snapshot(
+        tuple(map(_object, found["objects"])),
+        tuple(Process(**process) for process in found["processes"]),
+    )
+
+
+def _object(fields: dict[str, Any]) -> Object:
+    parts: dict[str, Any] = {
+        "users": tuple(fields["users"]),
+        "streams": tuple(Stream(**stream) for stream in fields["streams"]),
+        "holders": tuple(Holder(**holder) for holder in fields["holders"]),
+        "waiters": tuple(Waiter(**waiter) for waiter in fields["waiters"]),
+    }
+    return Object(**{**fields, **parts})
