@@ -81,4 +81,10 @@
 // A Go program does not fork. A C or Python program does, and may go on using the
 // handles it inherited, through a copy of the library that is loaded in the child:
 // no state of an object is in the Go heap (see pybind/loader.c).
+//
+// # Inspection
+//
+// Package core/inspect shows what is in all objects of a user's processes, who holds
+// them and who waits for them. It maps segments read-only and takes no lock. What it
+// reads of a shared word it learns from the package that lays it out (Snapshot).
 package core
