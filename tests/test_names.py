@@ -35,7 +35,10 @@ THE_SAME = {
 }
 ADDED = {"OwnerDied", "ShutDown"}
 # Parameters that are not in `multiprocessing`.
-ADDED_PARAMETERS = dict.fromkeys(("Lock", "RLock", "Semaphore", "BoundedSemaphore"), ("robust",))
+ADDED_PARAMETERS = {
+    **dict.fromkeys(("Lock", "RLock", "Semaphore", "BoundedSemaphore"), ("robust",)),
+    "JoinableQueue": ("redeliver",),
+}
 
 
 def both(name: str) -> tuple[types.ModuleType, types.ModuleType]:
