@@ -45,14 +45,19 @@ var barriers = primitive{
 			return err
 		}),
 		"act": onBarrier(func(b *Barrier) error {
-			w, _, last, err := b.ArriveWithin(uint32(os.Getpid()), true, always())
+			w, index, last, err := b.ArriveWithin(uint32(os.Getpid()), true, always())
 			switch {
 			case err != nil:
 				return err
 			case last:
 				return b.Finish(w, rand.N(10) > 0)
 			case rand.N(3) == 0:
-				time.Sleep(time.Duration(rand.N(300_000)))
+				for range 100 {
+					// The numbers of those who came later change.
+					if n, err := b.Waiting(); n > index+1 || err != nil {
+						break
+					}
+				}
 				return b.Withdraw(w)
 			default:
 				_, err := b.WaitWithin(w, always())

@@ -278,7 +278,16 @@ func (c *crash) run(t *testing.T, kills int) {
 	for _, n := range c.died {
 		atPoints += n
 	}
-	t.Logf("%d kills, %d of them at %d of %d points", kills, atPoints, len(c.died), len(c.points))
+	unreached := map[string]bool{}
+	for _, point := range c.points {
+		unreached[point] = true
+	}
+	for _, role := range c.roles {
+		for _, point := range c.passed(t, role) {
+			delete(unreached, point)
+		}
+	}
+	t.Logf("%d kills, %d of them at %d of %d points; not reached: %q", kills, atPoints, len(c.died), len(c.points), sortedKeys(unreached))
 }
 
 // round has victims die among survivors.
