@@ -429,12 +429,10 @@ func (x Extents) excess() (uint32, *extent) {
 		return 0, nil
 	}
 	for class := uint32(numClasses - 1); class >= minClass; class-- {
-		if x.p.warm[class] != 0 {
-			if c, e, err := x.pop(&x.p.warm, class); err == nil {
-				fault.Here("excess popped")
-				x.own(e, class)
-				return c, e
-			}
+		if c, e, err := x.pop(&x.p.warm, class); err == nil && e != nil {
+			fault.Here("excess popped")
+			x.own(e, class)
+			return c, e
 		}
 	}
 	return 0, nil
