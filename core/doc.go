@@ -55,11 +55,15 @@
 // process had taken out of a queue is gone with it.
 //
 // Not so with a JoinableQueue. It keeps what was got in a ledger, with the process that
-// got it, until it is marked done, or no longer than the queue: whoever never calls
-// TaskDone should use a Queue. What the dead had returns to the front, with Redeliver, or
-// can be asked for. An item may then be worked on twice, once in part; what is marked is
-// not. Since the ledger keeps each item as it was put, receivers get large ones as
-// copies. An item that cannot be entered for want of memory is not got.
+// got it, until it is marked done. What the dead had returns to the front, with
+// Redeliver, or can be asked for. An item may then be worked on twice, once in part; what
+// is marked is not. Since the ledger keeps each item as it was put, receivers get large
+// ones as copies. An item that cannot be entered for want of memory is not got. Without
+// Redeliver each process's oldest are forgotten, so that it never keeps more than some
+// 64 MiB: those who never call TaskDone do not grow.
+//
+// A lock, or a permit of a semaphore, that a killed process held stays so, unless it is
+// robust: then the next to take it gets it, and is told (ErrOwnerDied).
 //
 // Tests kill processes at each point in between that a call of fault.Here names
 // (core/internal/fault, make crash), and at random instants.

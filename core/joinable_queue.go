@@ -72,8 +72,9 @@ func (q *JoinableQueue) TaskDoneWithin(l *Limit) error {
 
 // Abandoned returns the items that were got by processes that died before they had
 // dealt with them, unless the queue redelivers those. They are as if this process had
-// got them now. If there is an error, those before it are returned with it. ErrBuffers:
-// the next one has buffers beside its data.
+// got them now. Of what was never marked and is more than some 64 MiB only the latest is
+// known. If there is an error, those before it are returned with it. ErrBuffers: the next
+// one has buffers beside its data.
 func (q *JoinableQueue) Abandoned() (items [][]byte, err error) {
 	if q.s.FD < 0 {
 		return nil, ErrClosed

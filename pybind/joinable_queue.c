@@ -97,8 +97,8 @@ PyDoc_STRVAR(abandoned_doc,
 "abandoned($self)\n--\n\n"
 "Return the items that processes had got when they died, and not marked by\n"
 "task_done(), unless the queue redelivers those. It is for this process now to mark\n"
-"them. If one cannot be unpickled the others are in the attribute `items` of the\n"
-"exception.");
+"them. Of what was never marked and is more than some 64 MiB only the latest is known.\n"
+"If one cannot be unpickled the others are in the attribute `items` of the exception.");
 
 static PyObject *
 abandoned(queue_object *self, PyObject *Py_UNUSED(ignored))

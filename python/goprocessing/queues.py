@@ -97,9 +97,9 @@ else:
 class JoinableQueue(_JoinableQueue[_T]):
     """A queue whose `join` waits until every item put was marked by `task_done`
 
-    The queue keeps what was got until it is marked. If the process that got it dies
-    before, it returns to the front of the queue when `redeliver` is true; else
-    `abandoned` returns it.
+    The queue keeps what was got until it is marked, unless that is more than some
+    64 MiB and `redeliver` is false. If the process that got it dies before, it returns
+    to the front of the queue when `redeliver` is true; else `abandoned` returns it.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ type Stream struct {
 	_        [60]byte
 
 	Doorbell Doorbell
-	_        [40]byte
+	_        [24]byte
 
 	ledger ledger // under getLock; see Keep
 }

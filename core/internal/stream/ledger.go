@@ -24,14 +24,23 @@ import (
 //     died it is returned by one store.
 //   - To mark it done is to count it in done, after the entry was noted in marked, and
 //     before it is taken away. So killed in between, there is one entry more than there
-//     should be: one for each item that was got, but for those done. Items that are
-//     marked done before they are got have none.
+//     should be: one for each item that was got, but for those done and those forgotten.
+//     Items that are marked done before they are got have none.
+//   - A program that never marks anything must not make the ledger grow for ever. So
+//     unless the stream redelivers, who is about to get an item first forgets the oldest
+//     of its own, but for the last, as long as the ledger holds more than maxKept: as
+//     marking, but counted in forgotten. These are the first to be marked. One is taken
+//     off forgotten before it is counted in done; killed in between, there is one entry
+//     less than there should be, and done follows.
 //
 // Thus each item that was put is in the stream, in the ledger, or done. The extents of
 // an item belong to its entry (booked) from before the commit of gets until they are
 // released, so an entry that has some is first declared finished, which is as good as
 // having no owner: what is killed then leaves it to rebuild to release the rest.
 type ledger struct {
+	forgotten uint64 // items that were got and are not done, but have no entry
+	kept      uint64 // bytes of the items that have entries
+
 	returned atomic.Uint64 // bits 0..31: how many entries can be got; 32..63: changes
 	looked   atomic.Int64  // when somebody looked whether takers have died
 	order    uint64        // how many were taken
@@ -41,8 +50,12 @@ type ledger struct {
 	takers   uint32        // a list of the processes that have taken items
 	first    uint32        // a list of entries whose takers died, in the order of their items
 	extents  [maxRegions]uint32
-	marked   uint32 // the entry that was counted last as done
+	marked   uint32 // the entry that was counted last, as done or forgotten
 }
+
+// maxKept is how many bytes of items the ledger holds of a stream that does not
+// redeliver: those of some hundred thousand small ones.
+var maxKept uint64 = 64 << 20 // a variable for tests
 
 // Modes of a stream.
 const (
@@ -155,6 +168,7 @@ func (k books) book(n, word uint64, from reading) (uint32, error) {
 		return 0, err
 	}
 	k.give(c, e, by)
+	k.kept += k.size(c, e)
 	fault.Here("ledger entry written")
 	return c, nil
 }
@@ -289,6 +303,12 @@ func (k books) entryAt(c uint32) (*entry, error) {
 // done takes the entry that this process took first out of the ledger, or, if it has
 // none, the one that any process did, and counts it, or an item yet to be got.
 func (k books) done() error {
+	if k.forgotten > 0 {
+		k.forgotten--
+		k.t.done.Add(1)
+		k.reset()
+		return nil
+	}
 	from, err := k.oldest()
 	if err != nil {
 		return err
@@ -320,6 +340,44 @@ func (k books) mark(from *uint32) error {
 	return nil
 }
 
+// forget takes entries of this process away if the ledger holds too much.
+func (k books) forget() error {
+	if k.kept <= maxKept || k.t.mode&redelivers != 0 {
+		return nil
+	}
+	by, err := k.self()
+	if err != nil {
+		return err
+	}
+	for k.kept > maxKept && by.first != by.last {
+		c := by.first
+		e, err := k.entryAt(c)
+		if err != nil {
+			return err
+		}
+		if e.n >= k.t.gets.Load() {
+			break // of the batch that is being got
+		}
+		k.marked = c
+		k.forgotten++
+		by.first = e.next
+		k.finish(c, e)
+	}
+	return nil
+}
+
+// size returns how many bytes an entry counts for in kept.
+func (k books) size(c uint32, e *entry) uint64 {
+	n := max(e.word&maxItem, cellSize)
+	if e.word&hasRefs != 0 {
+		_ = k.refs(c, func(r Ref) error { // what is corrupt counts for less
+			n += r.Len
+			return nil
+		})
+	}
+	return n
+}
+
 // oldest returns the head of the list whose first entry is to be marked done next.
 func (k books) oldest() (head *uint32, err error) {
 	if by := k.known(); by != nil && by.first != 0 {
@@ -346,6 +404,7 @@ func (k books) oldest() (head *uint32, err error) {
 
 // finish takes an entry that is in no list any more out of force.
 func (k books) finish(c uint32, e *entry) {
+	k.kept -= min(k.size(c, e), k.kept)
 	if e.word&hasRefs != 0 {
 		e.owner.Store(finished)
 		fault.Here("ledger entry with extents finished")

@@ -7,11 +7,12 @@ type ledgerCheck struct {
 	books
 	seen    map[uint32]string // cells and where they were found
 	entries uint64
+	size    uint64
 }
 
 // check validates a ledger that nobody uses: each cell is in one entry, a taker or free;
 // each entry is in the list where it belongs, and its extents are its own; and there are
-// as many as items that were got and are not done.
+// as many as items that were got and are neither done nor forgotten.
 func (k books) check() error {
 	v := ledgerCheck{books: k, seen: map[uint32]string{}}
 	if err := k.eachTaker(func(c uint32, by *taker) (bool, error) {
@@ -52,8 +53,11 @@ func (k books) check() error {
 		}
 	}
 	done := k.t.done.Load()
-	if want := max(k.t.obtained(), done) - done; v.entries != want {
+	if want := max(k.t.obtained(), done) - done - k.forgotten; v.entries != want {
 		return fmt.Errorf("%d entries, not %d", v.entries, want)
+	}
+	if v.size != k.kept {
+		return fmt.Errorf("entries of %d bytes, counted %d", v.size, k.kept)
 	}
 	return nil
 }
@@ -87,6 +91,7 @@ func (v *ledgerCheck) list(c uint32, owner uint64, key func(*entry) uint64) (las
 			return last, n, err
 		}
 		v.entries++
+		v.size += v.books.size(c, e)
 		c = e.next
 	}
 	return last, n, nil

@@ -54,6 +54,9 @@ func (v *view) keep(n, word uint64, r reading) error {
 		return nil
 	}
 	k := v.t.books(v.s)
+	if err := k.forget(); err != nil {
+		return err
+	}
 	c, err := k.book(n, word, r)
 	if err != nil || word&hasRefs == 0 {
 		return err

@@ -172,6 +172,7 @@ func (k books) rebuild() error {
 	if err := k.finishMarked(); err != nil {
 		return err
 	}
+	k.kept = 0
 	used := make([]bool, fresh)
 	var taken, returned []listed
 	for c := uint32(firstCell); c < fresh; c++ {
@@ -205,6 +206,7 @@ func (k books) rebuild() error {
 			}
 			used[d] = true
 		}
+		k.kept += k.size(c, e)
 	}
 	k.free, k.takers, k.first = 0, 0, 0
 	for c := fresh - 1; c >= firstCell; c-- {
@@ -217,7 +219,7 @@ func (k books) rebuild() error {
 }
 
 // finishMarked takes the entry away that a process was killed with that had counted it
-// as done.
+// as done or as forgotten, or counts the forgotten one as done that it was to.
 func (k books) finishMarked() error {
 	entries := uint64(0)
 	var marked *entry
@@ -238,8 +240,13 @@ func (k books) finishMarked() error {
 			}
 		}
 	}
-	if marked != nil && k.t.obtained() < k.t.done.Load()+entries {
+	counted := k.t.done.Load() + k.forgotten + entries
+	switch got := k.t.obtained(); {
+	case got < counted && marked != nil:
 		marked.owner.Store(finished)
+	case got > counted:
+		k.t.done.Add(got - counted)
+		k.t.idle.Wake(futex.All)
 	}
 	return nil
 }
