@@ -510,3 +510,34 @@ func TestReturnedToFullStream(t *testing.T) {
 	}
 	put(t, q, s, nil)
 }
+
+// A producer that finds no room, since something was returned, which somebody then gets,
+// does not take the stream for corrupt.
+func TestReturnedIsGotWhilePutIsRefused(t *testing.T) {
+	q, s := newKept(t, 1, true)
+	if err := q.lockPut(now); err != nil {
+		t.Fatal(err)
+	}
+	defer q.putLock.Unlock()
+	st := q.current()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		k := q.books(s)
+		for range 5_000_000 {
+			k.count(1)
+			k.count(-1)
+		}
+	}()
+	for {
+		select {
+		case <-stopped:
+			return
+		default:
+			if err := q.refuse(&st, 1); err != ErrFull {
+				<-stopped
+				t.Fatal(err)
+			}
+		}
+	}
+}

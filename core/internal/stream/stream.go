@@ -207,8 +207,9 @@ func (t *Stream) admits(st *putState, items uint64) bool {
 // for one all the same the stream is corrupt: whoever waits for room would not wait, and
 // try for ever. The caller holds putLock.
 func (t *Stream) refuse(st *putState, items uint64) error {
-	gets := t.gets.Load()
-	if items == 1 && !t.admits(st, 1) && !t.Full() && t.gets.Load() == gets {
+	gets, returned := t.gets.Load(), t.ledger.returned.Load()
+	if items == 1 && !t.admits(st, 1) && !t.Full() &&
+		t.gets.Load() == gets && t.ledger.returned.Load() == returned {
 		return shm.ErrCorrupt
 	}
 	return ErrFull
