@@ -541,3 +541,22 @@ func TestReturnedIsGotWhilePutIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// An item that had returned leaves room when it is marked done, and the next producer is
+// told.
+func TestReturnedIsDone(t *testing.T) {
+	q, s := newKept(t, 1, true)
+	put(t, q, s, nil)
+	as(dead[0], func() { get(t, q, s) })
+	look(q, s)
+	if _, err := q.AwaitRoom(s, &futex.Limit{How: futex.Sleep, Deadline: futex.Now()}); err != unix.ETIMEDOUT {
+		t.Fatal(err)
+	}
+	if err := q.Done(s, now); err != nil {
+		t.Fatal(err)
+	}
+	if q.nonFull.Awaited() {
+		t.Error("nobody was woken")
+	}
+	put(t, q, s, nil)
+}

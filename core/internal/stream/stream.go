@@ -779,10 +779,15 @@ func (t *Stream) Done(s *shm.Segment, l *futex.Limit) error {
 		return err
 	}
 	err := ErrDone
+	returned := t.ledger.returned.Load()
 	if t.done.Load() < t.due() {
 		err = t.books(s).done()
 	}
+	room := t.ledger.returned.Load() != returned
 	t.getLock.Unlock()
+	if room {
+		t.nonFull.Wake(1)
+	}
 	if err == nil && t.Unfinished() == 0 {
 		t.idle.Wake(futex.All)
 	}
