@@ -125,7 +125,7 @@ func (v *view) receive(r *reading, word uint64, buf, ref []byte, l *futex.Limit)
 		return Received{Len: copy(buf, b)}, beside, err
 	}
 	for i := range count {
-		if err := v.copyRef(to[i*refSize:]); err != nil {
+		if err := v.copyRef(to[i*refSize:], l); err != nil {
 			v.giveUp(to, int(i))
 			return got, 0, err
 		}
@@ -133,13 +133,16 @@ func (v *view) receive(r *reading, word uint64, buf, ref []byte, l *futex.Limit)
 	return Received{len(to), int(count), whole}, beside, nil
 }
 
-// copyRef replaces a reference by one to a copy, which is this process's.
-func (v *view) copyRef(ref []byte) error {
+// copyRef replaces a reference by one to a copy, which is this process's. It does not
+// wait for others to release memory: they may be waiting for getLock.
+func (v *view) copyRef(ref []byte, l *futex.Limit) error {
 	from, err := ExtentsOf(v.s).Bytes(DecodeRef(ref))
 	if err != nil {
 		return err
 	}
-	r, err := fill(v.s, &[3][]byte{from}, &futex.Limit{How: futex.NoWait})
+	within := *l
+	within.How = min(l.How, futex.NoWait)
+	r, err := fill(v.s, &[3][]byte{from}, &within)
 	if err != nil {
 		return err
 	}

@@ -560,3 +560,21 @@ func TestReturnedIsDone(t *testing.T) {
 	}
 	put(t, q, s, nil)
 }
+
+// Who must not wait does not wait for memory for a copy either.
+func TestTryReceiveWhilePoolIsLocked(t *testing.T) {
+	q, s := newKept(t, 0, true)
+	if err := q.Put(s, nil, large(1), now); err != nil {
+		t.Fatal(err)
+	}
+	x := ExtentsOf(s)
+	if err := x.enter(now); err != nil {
+		t.Fatal(err)
+	}
+	_, err := q.TryReceive(s, make([]byte, 100), &futex.Limit{How: futex.Try})
+	x.p.lock.Unlock()
+	if err != unix.EBUSY {
+		t.Error(err)
+	}
+	receiveLarge(t, q, s, 1)
+}
