@@ -11,7 +11,8 @@ extern PyTypeObject *robust_lock_type;
 extern PyObject *robust_owner_died;
 
 /* What acquire() returns when the engine has returned rc: True, False, or NULL with an
- * exception set, which for -EOWNERDEAD is OwnerDied. */
+ * exception set, which for -EOWNERDEAD is OwnerDied. Only rc tells whether that means
+ * the lock was acquired: a signal handler may have raised it (WAIT_RAISED). */
 PyObject *robust_acquired(int rc);
 
 /* Whether OwnerDied ends the with statement whose __exit__ has these arguments: then

@@ -19,6 +19,27 @@ acquire_call(const gop_engine *e, void *arg, int how, int64_t deadline)
     return e->gop_robust_lock_acquire(arg, owner_self(), how, deadline);
 }
 
+/* What robust_acquired() takes. */
+static int
+take(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    semaphore *self = (semaphore *)op;
+    if (self->shared == NULL) {
+        raise_uninitialized(op);
+        return WAIT_RAISED;
+    }
+    int64_t deadline;
+    uint64_t process;
+    if (semaphore_deadline(args, nargs, kwnames, &deadline) < 0 || (process = owner_process()) == 0)
+    {
+        return WAIT_RAISED;
+    }
+    if (gop_robust_lock_try(self->shared, process, owner_self()) == 0) {
+        return 0;
+    }
+    return engine_block(acquire_call, self->shared, deadline);
+}
+
 PyDoc_STRVAR(acquire_doc, "acquire($self, /, block=True, timeout=None)\n--\n\n"
                           "Take the lock, waiting while another has it.\n\n"
                           "Return False if it still had, after timeout seconds. Raise OwnerDied\n"
@@ -27,31 +48,17 @@ PyDoc_STRVAR(acquire_doc, "acquire($self, /, block=True, timeout=None)\n--\n\n"
 static PyObject *
 robust_lock_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    semaphore *self = (semaphore *)op;
-    if (self->shared == NULL) {
-        return raise_uninitialized(op);
-    }
-    int64_t deadline;
-    uint64_t process;
-    if (semaphore_deadline(args, nargs, kwnames, &deadline) < 0 || (process = owner_process()) == 0)
-    {
-        return NULL;
-    }
-    if (gop_robust_lock_try(self->shared, process, owner_self()) == 0) {
-        Py_RETURN_TRUE;
-    }
-    return robust_acquired(engine_block(acquire_call, self->shared, deadline));
+    return robust_acquired(take(op, args, nargs, kwnames));
 }
 
 static PyObject *
 robust_lock_enter(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    semaphore *self = (semaphore *)op;
-    PyObject *entered = robust_lock_acquire(op, NULL, 0, NULL);
-    if (entered == NULL && PyErr_ExceptionMatches(robust_owner_died)) {
-        gop_robust_lock_release(self->shared, owner_process(), true);
+    int rc = take(op, NULL, 0, NULL);
+    if (rc == -EOWNERDEAD) {
+        gop_robust_lock_release(((semaphore *)op)->shared, owner_process(), true);
     }
-    return entered;
+    return robust_acquired(rc);
 }
 
 static PyObject *
@@ -197,12 +204,8 @@ PyTypeObject *robust_lock_type;
 static PyObject *
 inherited_lock_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *acquired = robust_lock_acquire(op, args, nargs, kwnames);
-    if (acquired == NULL && PyErr_ExceptionMatches(robust_owner_died)) {
-        PyErr_Clear();
-        Py_RETURN_TRUE;
-    }
-    return acquired;
+    int rc = take(op, args, nargs, kwnames);
+    return robust_acquired(rc == -EOWNERDEAD ? 0 : rc);
 }
 
 static PyObject *

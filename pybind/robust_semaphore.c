@@ -1,8 +1,6 @@
 /* The type RobustSemaphore: a semaphore whose permits come back from the dead. */
 #include "robust.h"
 
-#include "errors.h"
-
 /* GOP_SEM_MAX permits would be more than calls can look through: core.MaxPermits. */
 #define MAX_PERMITS 16384
 
@@ -29,6 +27,22 @@ acquire_call(const gop_engine *e, void *arg, int how, int64_t deadline)
     return e->gop_robust_semaphore_acquire(slot_segment(s), s->offset, how, deadline);
 }
 
+/* What robust_acquired() takes. */
+static int
+take(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    semaphore *self = (semaphore *)op;
+    if (self->shared == NULL) {
+        raise_uninitialized(op);
+        return WAIT_RAISED;
+    }
+    int64_t deadline;
+    if (semaphore_deadline(args, nargs, kwnames, &deadline) < 0) {
+        return WAIT_RAISED;
+    }
+    return engine_block(acquire_call, &self->slot, deadline);
+}
+
 PyDoc_STRVAR(acquire_doc, "acquire($self, /, block=True, timeout=None)\n--\n\n"
                           "Take a permit, waiting until one is free.\n\n"
                           "Return False if none was, within timeout seconds. Raise OwnerDied if\n"
@@ -37,15 +51,7 @@ PyDoc_STRVAR(acquire_doc, "acquire($self, /, block=True, timeout=None)\n--\n\n"
 static PyObject *
 robust_semaphore_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    semaphore *self = (semaphore *)op;
-    if (self->shared == NULL) {
-        return raise_uninitialized(op);
-    }
-    int64_t deadline;
-    if (semaphore_deadline(args, nargs, kwnames, &deadline) < 0) {
-        return NULL;
-    }
-    return robust_acquired(engine_block(acquire_call, &self->slot, deadline));
+    return robust_acquired(take(op, args, nargs, kwnames));
 }
 
 static PyObject *
@@ -84,19 +90,15 @@ robust_semaphore_release(PyObject *op, PyObject *Py_UNUSED(ignored))
 static PyObject *
 robust_semaphore_enter(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *entered = robust_semaphore_acquire(op, NULL, 0, NULL);
-    if (entered == NULL && PyErr_ExceptionMatches(robust_owner_died)) {
-        PyObject *died = error_take();
+    int rc = take(op, NULL, 0, NULL);
+    if (rc == -EOWNERDEAD) {
         PyObject *released = release(op, true);
-        if (released != NULL) {
-            Py_DECREF(released);
-            error_restore(died);
+        if (released == NULL) {
+            return NULL;
         }
-        else {
-            Py_DECREF(died);
-        }
+        Py_DECREF(released);
     }
-    return entered;
+    return robust_acquired(rc);
 }
 
 static PyObject *

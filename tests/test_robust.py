@@ -297,6 +297,50 @@ def test_a_signal_handler_ends_a_wait(lock: Any, fork: Any) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
+def handle_by_owner_died(*_: object) -> None:
+    raise OwnerDied("of another lock")
+
+
+def test_owner_died_from_a_signal_handler(lock: Any) -> None:
+    """It does not say that the lock was acquired, which another thread has."""
+    taken, over = threading.Event(), threading.Event()
+
+    def use() -> None:
+        with lock:
+            taken.set()
+            over.wait(LIMIT)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert taken.wait(LIMIT)
+    before = signal.signal(signal.SIGALRM, handle_by_owner_died)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(OwnerDied, match="of another lock"), lock:
+            pytest.fail("the body ran")
+        assert lock.locked()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        over.set()
+        thread.join()
+    assert is_free(lock)
+
+
+def test_owner_died_from_a_signal_handler_during_get(fork: Any) -> None:
+    queue = goprocessing.SimpleQueue()
+    ours, theirs = goprocessing.Pipe()
+    fork(hold, theirs, queue._rlock)
+    ours.recv()
+    before = signal.signal(signal.SIGALRM, handle_by_owner_died)
+    queue.put(1)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(OwnerDied, match="of another lock"):
+            queue.get()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 # ---- conditions ----
 
 
