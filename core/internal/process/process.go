@@ -13,7 +13,8 @@ import (
 
 // ID identifies a process, until it calls execve(2), for as long as the machine runs.
 //
-// Start is 0 where there is no /proc; the pid then has to do. Else its lower 20 bits
+// Start is 0 where there is no /proc, or only that of another pid namespace; the pid
+// then has to do. Else its lower 20 bits
 // are the time at which the process started, in clock ticks since boot, and the upper
 // 12 a hash of where the kernel put its stack, at random for each execve; 0 if that
 // is hidden from this process (proc_pid_stat(5)), and then anything may be.
@@ -26,15 +27,20 @@ const startBits = 20
 
 // Self is this process. A forked child runs a Go runtime of its own, which
 // initialises it anew.
-var Self = self()
+//
+// ownProc: the pids in /proc are those of this process's pid namespace. One that was
+// made without another /proc (unshare(1), --pid without --mount-proc) sees that of its
+// parent, where the same number is another process's, and may be a dead one's.
+var Self, ownProc = self()
 
-func self() ID {
-	pid := unix.Getpid()
-	st, err := readStat(uint32(pid))
-	if err != nil {
-		return ID{PID: uint32(pid)}
+func self() (id ID, ownProc bool) {
+	id.PID = uint32(unix.Getpid())
+	st, err := readStat("self")
+	if err != nil || st.pid != uint64(id.PID) {
+		return id, false
 	}
-	return ID{PID: uint32(pid), Start: st.id()}
+	id.Start = st.id()
+	return id, true
 }
 
 // Alive reports whether the process still runs, and still the same program. One that
@@ -46,7 +52,11 @@ func (id ID) Alive() bool {
 	if unix.Kill(int(id.PID), 0) == unix.ESRCH {
 		return false
 	}
-	st, err := readStat(id.PID)
+	if !ownProc {
+		return true
+	}
+	var digits [10]byte
+	st, err := readStat(strconv.AppendUint(digits[:0], uint64(id.PID), 10))
 	if err != nil {
 		// No /proc, or one that hides the processes of others
 		// (proc(5), hidepid): kill has to do.
@@ -78,6 +88,7 @@ func Runs(tid uint32) bool {
 }
 
 type stat struct {
+	pid     uint64 // in the pid namespace of /proc
 	state   byte
 	threads uint64
 	start   uint64 // clock ticks since boot
@@ -104,14 +115,14 @@ func same(a, b uint32) bool {
 
 var errStat = errors.New("malformed /proc/pid/stat")
 
-// readStat reads /proc/pid/stat (proc_pid_stat(5)). Sleepers call it from time to
+// readStat reads /proc/pid/stat (proc_pid_stat(5)); pid may be "self". Sleepers call it from time to
 // time, so it leaves nothing on the heap; and os.ReadFile would start the runtime's
 // network poller, whose epoll descriptor the process must then never close: one
 // that closes all its descriptors, as daemons do, would be aborted.
-func readStat(pid uint32) (stat, error) {
+func readStat[T ~string | ~[]byte](pid T) (stat, error) {
 	var name [32]byte
 	path := append(name[:0], "/proc/"...)
-	path = strconv.AppendUint(path, uint64(pid), 10)
+	path = append(path, pid...)
 	path = append(path, "/stat\x00"...)
 	dir := unix.AT_FDCWD
 	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(dir), uintptr(unsafe.Pointer(&path[0])),
@@ -134,6 +145,10 @@ func readStat(pid uint32) (stat, error) {
 }
 
 func parseStat(line []byte) (st stat, err error) {
+	pid, _, _ := bytes.Cut(line, []byte(" "))
+	if st.pid, err = number(pid); err != nil {
+		return stat{}, err
+	}
 	// The command name, in parentheses, may itself hold spaces and parentheses.
 	rest := line[bytes.LastIndexByte(line, ')')+1:]
 	const state, threads, start, stack = 0, 17, 19, 25 // fields 3, 20, 22 and 28 of the line

@@ -1,7 +1,10 @@
 package process
 
 import (
+	"os"
 	"os/exec"
+	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -28,7 +31,7 @@ func TestAlive(t *testing.T) {
 	}
 	pid := uint32(cmd.Process.Pid)
 	eventually(t, "the C library makes its thread known", func() bool { return Runs(pid) })
-	st, err := readStat(pid)
+	st, err := readStat(strconv.Itoa(cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +74,7 @@ func TestAliveUntilExec(t *testing.T) {
 	if _, err := out.Read(make([]byte, 6)); err != nil {
 		t.Fatal(err)
 	}
-	st, err := readStat(uint32(cmd.Process.Pid))
+	st, err := readStat(strconv.Itoa(cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,16 +96,58 @@ func TestAliveUntilExec(t *testing.T) {
 	_ = cmd.Wait() // it was killed
 }
 
+const namespaceVariable = "GOPROCESSING_TEST_NAMESPACE"
+
+// In a pid namespace with the /proc of another one, nobody is taken for dead because
+// of what is there about a process with the same number.
+func TestProcOfAnotherNamespace(t *testing.T) {
+	if os.Getenv(namespaceVariable) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), namespaceVariable+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID,
+			UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		}
+		out, err := cmd.CombinedOutput()
+		if _, ran := err.(*exec.ExitError); err != nil && !ran {
+			t.Skip("no namespaces: ", err)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if want := (ID{PID: 1}); Self != want {
+		t.Errorf("%v is not %v", Self, want)
+	}
+	cmd := exec.Command("sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := ID{uint32(cmd.Process.Pid), 1 << startBits}
+	if !id.Alive() {
+		t.Error("a process that lives")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if id.Alive() {
+		t.Error("a process that was waited for")
+	}
+}
+
 func TestParseStat(t *testing.T) {
 	const rest = " S 1 2 3 0 -1 4194304 5 0 6 0 7 8 9 10 20 0 "
 	for line, want := range map[string]stat{
-		"12 (sh)" + rest + "3 0 4294967298 11 12 13 14 15 16 17\n": {'S', 3, 4294967298, 16},
-		"12 (a ) R 9 (b))" + rest + "1 0 77 11 12 13 1 1 0 0\n":    {'S', 1, 77, 0},
+		"12 (sh)" + rest + "3 0 4294967298 11 12 13 14 15 16 17\n": {12, 'S', 3, 4294967298, 16},
+		"12 (a ) R 9 (b))" + rest + "1 0 77 11 12 13 1 1 0 0\n":    {12, 'S', 1, 77, 0},
 		"12 (sh)" + rest + "3 0 4294967298 11 12\n":                {},
 		"12 (sh) Z 1 2 3 0 -1 4 5 0 6 0 7 8 9 10 20 0 x 0 1":       {},
 		"12 (sh) S 1 2 3\n": {},
-		"12 (sh)":           {},
-		"":                  {},
+		"x2 (sh)" + rest + "3 0 4294967298 11 12 13 14 15 16 17\n": {},
+		"12 (sh)": {},
+		"":        {},
 	} {
 		st, err := parseStat([]byte(line))
 		if st != want || (err == nil) != (want != stat{}) {
