@@ -14,7 +14,7 @@
  * Processes. Another process gets an object by its descriptors, which are
  * close-on-exec: it inherits them, or receives them over a socket (SCM_RIGHTS,
  * unix(7)), and opens them; for a slot of an arena it needs the offset besides.
- * Those that share an object have to be in one pid namespace.
+ * Those that share an object have to be in one pid namespace, and one time namespace.
  *
  * Errors are returned as negative errno values; 0 is success unless another
  * result is named. errno itself may be changed by any call. Besides the errors named

@@ -69,8 +69,9 @@
 // (core/internal/fault, make crash), and at random instants.
 //
 // Processes are told apart by pid and start time, so all users of a segment have
-// to be in one pid namespace (pid_namespaces(7)). A process that calls execve(2) has
-// died, as far as the others are concerned.
+// to be in one pid namespace (pid_namespaces(7)) and one time namespace
+// (time_namespaces(7)). A process that calls execve(2) has died, as far as the others
+// are concerned.
 //
 // # What is trusted
 //
