@@ -705,7 +705,7 @@ gop_robust_rlock_release(gop_semaphore *m, uint64_t self, uint64_t owner, int ke
 int gop_robust_semaphore_acquire(gop_segment *s, uint64_t offset, int how, int64_t deadline);
 
 /* [engine] Gives back a permit of this process: -EPERM when it has none. If `keep`,
- * the next to acquire it is told that a process died. */
+ * the mark stays, if one of them has one. */
 int gop_robust_semaphore_release(gop_segment *s, uint64_t offset, int keep);
 
 /* [engine] How many permits are free; how many this process has. */

@@ -150,6 +150,12 @@ def test_a_with_statement_that_ends_by_owner_died_leaves_the_mark(lock: Any, for
     assert is_free(lock)
 
 
+def test_owner_died_of_another_lock_marks_nothing(lock: Any) -> None:
+    with pytest.raises(OwnerDied), lock:
+        raise OwnerDied
+    assert is_free(lock)
+
+
 def test_one_who_was_told_and_dies(lock: Any, fork: Any) -> None:
     die_with(fork, lock)
     ours, theirs = goprocessing.Pipe()

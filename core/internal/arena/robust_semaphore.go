@@ -195,12 +195,15 @@ func (m *RobustSemaphore) look(s *shm.Segment) bool {
 
 // Release gives back a permit of this process; unix.EPERM: it has none. One that is
 // not marked comes first, since another thread may be about to repair what it was
-// told of. If `keep` it is the other way round, and the permit remains marked, or
-// becomes so if another thread has given back the marked one instead.
+// told of. If `keep` it is the other way round, and the mark stays, if there is one.
+//
+// So there are never fewer marked permits than threads that were told: a thread that
+// was not told gives back a marked one only after one that was told has given back
+// another, and has repaired. Who was told finds a mark to keep.
 func (m *RobustSemaphore) Release(s *shm.Segment, keep bool) error {
-	next, first := uint64(0), uint64(0)
+	kept := uint64(0)
 	if keep {
-		next, first = holderMarked, holderMarked
+		kept = holderMarked
 	}
 	for {
 		var mine *holder
@@ -208,7 +211,7 @@ func (m *RobustSemaphore) Release(s *shm.Segment, keep bool) error {
 		err := m.each(s, func(h *holder) bool {
 			if w := h.word.Load(); holds(w) {
 				mine, seen = h, w
-				return w&holderMarked != first
+				return w&holderMarked != kept
 			}
 			return true
 		})
@@ -218,7 +221,7 @@ func (m *RobustSemaphore) Release(s *shm.Segment, keep bool) error {
 		if mine == nil {
 			return unix.EPERM
 		}
-		if mine.word.CompareAndSwap(seen, next) {
+		if mine.word.CompareAndSwap(seen, seen&kept) {
 			fault.Here("permit given back")
 			m.word.Wake(1)
 			return nil
