@@ -382,6 +382,25 @@ func TestAnotherLayout(t *testing.T) {
 	}
 }
 
+// An object is there as long as one of its users is, whichever was found first.
+func TestUserThatIsGone(t *testing.T) {
+	_, file := newQueue(t, 0)
+	_, other := newQueue(t, 0)
+	inode := inodeOf(file)
+	all := must(findUsers())
+	for _, gone := range []string{"/proc/self/fd/-1", procPath(os.Getpid(), "fd", fmt.Sprint(other.Fd()))} {
+		paths := append([]string{gone}, all.segments[inode].paths...)
+		u := &users{segments: map[uint64]*segment{inode: {paths: paths}}}
+		if list := u.look(inode); len(list) != 1 || list[0].Kind != Queue {
+			t.Errorf("without %s: %+v", gone, list)
+		}
+		u.segments[inode].paths = paths[:1]
+		if list := u.look(inode); len(list) != 0 {
+			t.Errorf("all are gone: %+v", list)
+		}
+	}
+}
+
 func TestJSON(t *testing.T) {
 	newQueue(t, 0)
 	s := must(Take())

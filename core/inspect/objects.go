@@ -52,9 +52,20 @@ func (u *users) look(inode uint64) []Object {
 	return list
 }
 
+// open maps the segment, through any of its users: others may have ended, or closed it,
+// since they were found.
+func (g *segment) open(s *shm.Segment, inode uint64) (err error) {
+	for _, path := range g.paths {
+		if err = s.OpenReadOnly(path, inode); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return err
+}
+
 func (g *segment) objects(inode uint64) (list []Object, err error) {
 	s := new(shm.Segment)
-	if err := s.OpenReadOnly(g.path); err != nil {
+	if err := g.open(s, inode); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()

@@ -21,8 +21,8 @@ type users struct {
 }
 
 type segment struct {
-	path   string // by which it can be opened
-	pids   []int
+	paths  []string // by which it can be opened: of each user one
+	pids   []int    // of the users
 	memory uint64
 }
 
@@ -72,11 +72,12 @@ func (u *users) add(pid int) {
 		st := statOf(info)
 		s := u.segments[st.Ino]
 		if s == nil {
-			s = &segment{path: path, memory: uint64(st.Blocks) * 512}
+			s = &segment{memory: uint64(st.Blocks) * 512}
 			u.segments[st.Ino] = s
 		}
 		if !slices.Contains(s.pids, pid) {
 			s.pids = append(s.pids, pid)
+			s.paths = append(s.paths, path)
 		}
 		u.pids[pid] = true
 	}

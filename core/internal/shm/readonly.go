@@ -13,29 +13,34 @@ import (
 // descriptor; what another process adds to the segment later is out of bounds.
 //
 // path may be one of /proc/PID/fd (proc_pid_fd(5)): opening that neither needs nor
-// affects the process. If it has come to be another file meanwhile, that is ErrKind.
-func (s *Segment) OpenReadOnly(path string) error {
+// affects the process. If it has come to be a file of another inode meanwhile, that is
+// unix.ENOENT.
+func (s *Segment) OpenReadOnly(path string, inode uint64) error {
 	// Another file might be a FIFO or a terminal by now.
 	const flags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 	fd, err := unix.Open(path, flags, 0)
 	if err != nil {
 		return fmt.Errorf("opening a segment: %w", err)
 	}
-	if err := s.attachReadOnly(fd); err != nil {
+	if err := s.attachReadOnly(fd, inode); err != nil {
 		s.unmap()
 		return errors.Join(err, unix.Close(fd))
 	}
 	return nil
 }
 
-func (s *Segment) attachReadOnly(fd int) error {
+func (s *Segment) attachReadOnly(fd int, inode uint64) error {
 	*s = Segment{FD: -1}
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	if err == nil && st.Ino != inode {
+		err = unix.ENOENT
+	}
+	if err != nil {
+		return fmt.Errorf("opening a segment: %w", err)
+	}
 	if err := checkFile(fd); err != nil {
 		return err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return fmt.Errorf("opening a segment: %w", err)
 	}
 	if st.Size < minSize || st.Size > maxSize {
 		return ErrKind

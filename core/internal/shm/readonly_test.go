@@ -13,6 +13,15 @@ import (
 
 func descriptorPath(fd int32) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
+func inodeOf(t *testing.T, path string) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
 func TestReadOnly(t *testing.T) {
 	s := create(t)
 	const far = 5*window0 + 16
@@ -25,7 +34,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	*(*uint64)(p) = 42
 	view := new(Segment)
-	if err := view.OpenReadOnly(descriptorPath(s.FD)); err != nil {
+	if err := view.OpenReadOnly(descriptorPath(s.FD), s.inode); err != nil {
 		t.Fatal(err)
 	}
 	defer view.Close()
@@ -66,16 +75,18 @@ func TestReadOnlyOfSomethingElse(t *testing.T) {
 	other := create(t)
 	other.header().Magic++
 	for _, path := range []string{os.DevNull, fifo, descriptorPath(int32(shrinks)), descriptorPath(other.FD)} {
-		if err := new(Segment).OpenReadOnly(path); !errors.Is(err, ErrKind) {
+		if err := new(Segment).OpenReadOnly(path, inodeOf(t, path)); !errors.Is(err, ErrKind) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
 	older := create(t)
 	older.header().Layout++
-	if err := new(Segment).OpenReadOnly(descriptorPath(older.FD)); !errors.Is(err, ErrLayout) {
+	if err := new(Segment).OpenReadOnly(descriptorPath(older.FD), older.inode); !errors.Is(err, ErrLayout) {
 		t.Errorf("another layout: %v", err)
 	}
-	if err := new(Segment).OpenReadOnly("/proc/self/fd/-1"); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("no file: %v", err)
+	for _, path := range []string{"/proc/self/fd/-1", fifo, descriptorPath(older.FD)} {
+		if err := new(Segment).OpenReadOnly(path, other.inode); !errors.Is(err, unix.ENOENT) {
+			t.Errorf("%s, which is no longer that file: %v", path, err)
+		}
 	}
 }
