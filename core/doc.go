@@ -43,8 +43,9 @@
 // which is a hundred times cheaper than to be woken by the kernel if the other
 // side is at work on another CPU, yields the CPU in between in case it is to run
 // on this one, and gives up the sooner the less it has paid off. Then it sleeps in a
-// futex (futex(2)), or, to receive from a pipe, in poll(2). Sleepers wake about once a second to make sure that nobody who was to
-// wake them has died; they use no CPU otherwise.
+// futex (futex(2)), or, to receive from a pipe, in poll(2). Sleepers wake about once a
+// second to make sure that nobody who was to wake them has died; they use no CPU
+// otherwise.
 //
 // # Processes that are killed
 //

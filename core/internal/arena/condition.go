@@ -12,8 +12,9 @@ import (
 // the order of their tickets. The lock that goes with it is the caller's affair.
 //
 // A notification goes to one waiter. That waiter frees its entry after it has the
-// caller's lock again, also if its wait failed at the same moment (Quit). If it is killed before, the notification goes on to the
-// next of those who were waiting at the time, whose tickets are up to until:
+// caller's lock again, also if its wait failed at the same moment (Quit). If it is
+// killed before, the notification goes on to the next of those who were waiting at the
+// time, whose tickets are up to until:
 //
 //   - Killed before it was notified: Notify finds nobody and turns to the next.
 //   - Killed at that very moment or later, also while it waits for the caller's

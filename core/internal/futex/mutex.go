@@ -52,8 +52,9 @@ func (m *Mutex) TryLock() bool { return m.word.CompareAndSwap(0, Self) }
 
 // Lock takes the lock. Since critical sections are short it waits even if l
 // does not allow to wait for anything else (NoWait whatever the deadline), except
-// that Try gives up with unix.EBUSY after a few microseconds. inherited tells that the last owner died
-// within its critical section: the caller repairs what that one left behind.
+// that Try gives up with unix.EBUSY after a few microseconds. inherited tells that the
+// last owner died within its critical section: the caller repairs what that one left
+// behind.
 func (m *Mutex) Lock(l *Limit) (inherited bool, err error) {
 	if m.TryLock() {
 		return false, nil

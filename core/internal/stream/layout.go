@@ -3,9 +3,10 @@
 //
 // A stream is a sequence of bytes laid over a chain of chunks of 64 KiB. Each
 // item is a record: 8 bytes of header, its bytes, padding to the next multiple
-// of 8; large items lie in extents, to which the record refers. Records run on from one chunk into the next, so an item may be of any
-// size. Producers append at the tail, consumers read at the head, and chunks
-// that the head has left are used again:
+// of 8; large items lie in extents, to which the record refers. Records run on
+// from one chunk into the next, so an item may be of any size. Producers append at
+// the tail, consumers read at the head, and chunks that the head has left are used
+// again:
 //
 //	first        head                 tail
 //	  v           v                    v
