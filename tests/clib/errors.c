@@ -16,7 +16,7 @@ queue_errors(void)
     CHECK(gop_queue_get(&q, item, sizeof(item), &length, GOP_NOWAIT, GOP_FOREVER) == -EAGAIN);
     CHECK(gop_queue_get(&q, item, sizeof(item), &length, GOP_SPIN, GOP_FOREVER) == -EAGAIN);
     CHECK(gop_queue_get(&q, item, sizeof(item), &length, GOP_SLEEP, 1) == -ETIMEDOUT);
-    CHECK(gop_queue_task_done(&q) == -ERANGE);
+    CHECK(gop_queue_task_done(&q, GOP_SLEEP) == -ERANGE);
 
     DO(gop_queue_put(&q, "an item of 18 byte", 18, GOP_TRY, 0));
     CHECK(gop_queue_put(&q, "x", 1, GOP_TRY, 0) == -EAGAIN);
