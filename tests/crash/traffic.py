@@ -210,10 +210,16 @@ class Redelivery(JoinableQueue):
     def drain(self) -> None:
         while not self.sink.empty():
             self.arrive(self.sink.get())
-        with contextlib.suppress(queue.Empty):
-            while True:  # who waits finds that others died within about a second
-                self.arrive(self.source.get(timeout=3))
+        (joiner,) = (member for member in self.crew.members if member.role == self.join)
+        # The join that is under way may have returned before the last item was put.
+        steps = joiner.steps + 2
+        deadline = time.monotonic() + LIMIT
+        while joiner.steps < steps:
+            with contextlib.suppress(queue.Empty):
+                self.arrive(self.source.get(timeout=0.01))
                 self.source.task_done()
+            if time.monotonic() > deadline:
+                raise Failure("what the dead had does not return")
         self.source.join()
         self.movers_killed = 0  # what they had was in the queue again
         self.await_steps(self.crew.members)

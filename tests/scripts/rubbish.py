@@ -39,7 +39,7 @@ def attempt(call: Callable[[], object]) -> None:
     try:
         try:
             armed = True
-            signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+            signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
             call()
         finally:
             armed = False
@@ -189,7 +189,6 @@ def limit_memory() -> None:
 
 def main() -> None:
     seed, rounds = int(sys.argv[1]), int(sys.argv[2])
-    faulthandler.dump_traceback_later(60, exit=True)
     signal.signal(signal.SIGALRM, ring)
     goprocessing.Queue().put(1)
     limit_memory()
@@ -198,6 +197,7 @@ def main() -> None:
         random.seed(seed + number)
         for use in [queue, pipe, locks]:
             print(seed + number, use.__name__, file=sys.stderr, flush=True)
+            faulthandler.dump_traceback_later(60, exit=True)
             use()
     arena()
     print(*sorted(raised))
