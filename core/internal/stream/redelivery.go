@@ -164,6 +164,9 @@ func byKey(a, b listed) int { return cmp.Compare(a.key, b.key) }
 func (k books) rebuild() error {
 	k.forgetRegions()
 	fresh := k.fresh.Load()
+	if fresh < firstCell {
+		return shm.ErrBounds
+	}
 	if fresh > firstCell {
 		if _, err := k.cell(fresh - 1); err != nil {
 			return err

@@ -352,6 +352,14 @@ func TestCorruptContent(t *testing.T) {
 	get(t, q, s)
 }
 
+// Rubbish may say of a stream without a ledger that it has one.
+func TestLedgerThatIsNone(t *testing.T) {
+	q, s := newStream(t, 0)
+	if err := q.books(s).rebuild(); !isErrno(err, unix.EUCLEAN) {
+		t.Errorf("rebuilt a ledger of no cells: %v", err)
+	}
+}
+
 // A chain that comes back to where it was has an end all the same.
 func TestCyclicChain(t *testing.T) {
 	q, s := newStream(t, 0)
