@@ -133,7 +133,7 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 		next := head
 		used, err := v.takeRecord(&next, buf[size:])
 		if err == nil && t.mode&keeps != 0 {
-			err = v.keepRecord(gets+n, head)
+			err = v.keepRecord(gets+n, head, binary.NativeEndian.Uint64(buf[size:]))
 		}
 		if err != nil {
 			if n == 0 {
@@ -159,10 +159,9 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 	return n, size, head.chunk() != start.chunk(), nil
 }
 
-// keepRecord is keep for the record at p.
-func (v *view) keepRecord(n uint64, p position) error {
-	word, err := v.readHeader(&p)
-	if err != nil {
+// keepRecord is keep for the record at p, whose header was word.
+func (v *view) keepRecord(n uint64, p position, word uint64) error {
+	if _, err := v.readHeader(&p); err != nil {
 		return err
 	}
 	return v.keep(n, word, reading{head: p})

@@ -26,6 +26,7 @@ var regions = []struct{ offset, size uint64 }{
 	{window0Chunks * chunkSize, window0Chunks * linkSize}, // of window 1, descriptors
 	{chunkSize, chunkSize},                                // records
 	{2 * chunkSize, chunkSize},
+	{firstCell * cellSize, chunkSize - firstCell*cellSize}, // cells
 }
 
 // lockOffsets are where futex.Mutexes lie.

@@ -262,7 +262,7 @@ func (k books) takerOf(owner uint64) (found uint32, by *taker, err error) {
 
 // eachTaker calls f for each taker, until it says no.
 func (k books) eachTaker(f func(c uint32, by *taker) (bool, error)) error {
-	left := k.fresh.Load()
+	left := k.most()
 	for c := k.takers; c != 0; left-- {
 		by, err := k.takerAt(c)
 		if err != nil || left == 0 {
@@ -293,11 +293,20 @@ func (k books) entryAt(c uint32) (*entry, error) {
 		return nil, err
 	}
 	e := p.entry()
-	owner := p.owner.Load()
-	if owner == 0 || owner == ofTaker || e.word&maxItem > uint64(k.fresh.Load())*cellSize {
+	if owner := p.owner.Load(); owner == 0 || owner == ofTaker {
 		return nil, shm.ErrBounds
 	}
 	return e, nil
+}
+
+// header returns the header of an entry's record, which is to be read once: it is what
+// the rest was checked against.
+func (k books) header(e *entry) (uint64, error) {
+	word := e.word
+	if n := word & maxItem; n > uint64(k.fresh.Load())*cellSize || n >= largeItem && n > k.s.Memory() {
+		return 0, shm.ErrBounds
+	}
+	return word, nil
 }
 
 // done takes the entry that this process took first out of the ledger, or, if it has

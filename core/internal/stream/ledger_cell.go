@@ -55,6 +55,16 @@ func (k books) place(c uint32) (*cell, error) {
 	return (*cell)(p), err
 }
 
+// most returns how many steps a list of cells can have that does not go round in
+// circles. Unless they are many that is not worth a system call.
+func (k books) most() uint32 {
+	fresh := k.fresh.Load()
+	if fresh <= 1<<16 {
+		return fresh
+	}
+	return uint32(min(uint64(fresh), k.s.Memory()/cellSize))
+}
+
 // take takes a cell, whose owner is 0.
 func (k books) take() (uint32, error) {
 	if c := k.free; c != 0 {
@@ -84,7 +94,7 @@ func (k books) take() (uint32, error) {
 // drop makes cells free: c, and those that follow it.
 func (k books) drop(c uint32) {
 	last := c
-	for left := k.fresh.Load(); ; left-- {
+	for left := k.most(); ; left-- {
 		p, err := k.cell(last)
 		if err != nil || left == 0 {
 			return // corrupt: they stay taken
@@ -210,9 +220,13 @@ func (k books) refs(c uint32, f func(Ref) error) error {
 	if err != nil {
 		return err
 	}
+	word, err := k.header(e)
+	if err != nil {
+		return err
+	}
 	v := view{k.t, k.s}
 	r := k.read(e)
-	count, _, err := v.references(&r, e.word&maxItem)
+	count, _, err := v.references(&r, word&maxItem)
 	if err != nil {
 		return err
 	}

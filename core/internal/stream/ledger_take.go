@@ -73,12 +73,16 @@ func (v *view) retake(buf, ref []byte, l *futex.Limit) (Received, error) {
 	if err != nil {
 		return Received{}, err
 	}
+	word, err := k.header(e)
+	if err != nil {
+		return Received{}, err
+	}
 	by, err := k.self()
 	if err != nil {
 		return Received{}, err
 	}
 	from := k.read(e)
-	got, _, err := v.receive(&from, e.word, buf, ref, l)
+	got, _, err := v.receive(&from, word, buf, ref, l)
 	if err == nil {
 		k.pass(c, e, by)
 	}
@@ -188,24 +192,28 @@ func (v *view) retakeRecord(buf []byte) (size int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if e.word&hasRefs != 0 {
+	n, err := k.header(e)
+	if err != nil {
+		return 0, err
+	}
+	if n&hasRefs != 0 {
 		return 0, ErrBuffers
 	}
 	from := k.read(e)
-	if e.word > maxItem {
+	if n > maxItem {
 		return 0, shm.ErrBounds
 	}
-	if recordSize(e.word) > uint64(len(buf)) {
-		return 0, v.tooLong(&from, recordSize(e.word))
+	if recordSize(n) > uint64(len(buf)) {
+		return 0, v.tooLong(&from, recordSize(n))
 	}
 	by, err := k.self()
 	if err != nil {
 		return 0, err
 	}
-	binary.NativeEndian.PutUint64(buf, e.word)
-	if err := v.readFrom(&from, buf[recordHeader:][:e.word]); err != nil {
+	binary.NativeEndian.PutUint64(buf, n)
+	if err := v.readFrom(&from, buf[recordHeader:][:n]); err != nil {
 		return 0, err
 	}
 	k.pass(c, e, by)
-	return int(recordSize(e.word)), nil
+	return int(recordSize(n)), nil
 }

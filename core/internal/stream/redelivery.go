@@ -90,7 +90,7 @@ func (k books) orphan() (n int, err error) {
 			return true, nil
 		}
 		at := &k.first
-		for left := k.fresh.Load(); by.first != 0; left-- {
+		for left := k.most(); by.first != 0; left-- {
 			c := by.first
 			e, err := k.entryAt(c)
 			if err != nil || left == 0 {
@@ -123,7 +123,7 @@ func (k books) insert(c uint32, e *entry, at *uint32) (*uint32, error) {
 			at = &k.first
 		}
 	}
-	for left := k.fresh.Load(); *at != 0; left-- {
+	for left := k.most(); *at != 0; left-- {
 		other, err := k.entryAt(*at)
 		if err != nil || left == 0 {
 			return nil, shm.ErrBounds
@@ -164,7 +164,7 @@ func byKey(a, b listed) int { return cmp.Compare(a.key, b.key) }
 func (k books) rebuild() error {
 	k.forgetRegions()
 	fresh := k.fresh.Load()
-	if fresh < firstCell {
+	if fresh < firstCell || fresh > k.most() {
 		return shm.ErrBounds
 	}
 	if fresh > firstCell {
