@@ -212,6 +212,7 @@ func (k books) rebuild() error {
 		k.kept += k.size(c, e)
 	}
 	k.free, k.takers, k.first = 0, 0, 0
+	fault.Here("ledger's lists emptied")
 	for c := fresh - 1; c >= firstCell; c-- {
 		if p, err := k.cell(c); err == nil && !used[c] {
 			p.more = k.free
@@ -247,6 +248,7 @@ func (k books) finishMarked() error {
 	switch got := k.t.obtained(); {
 	case got < counted && marked != nil:
 		marked.owner.Store(finished)
+		fault.Here("dead process's mark completed")
 	case got > counted:
 		k.t.done.Add(got - counted)
 		k.t.idle.Wake(futex.All)
@@ -280,6 +282,7 @@ func (k books) relist(taken, returned []listed) error {
 		}
 		*at, at, e.next = i.c, &e.next, 0
 	}
+	fault.Here("ledger's lists made")
 	k.count(len(returned) - int(uint32(k.t.ledger.returned.Load())))
 	k.dropReturned()
 	return nil
