@@ -57,6 +57,20 @@ error_restore(PyObject *exception)
 }
 
 void
+error_keep(PyObject **kept)
+{
+    PyObject *exception = error_take();
+    if (*kept == NULL || (PyErr_GivenExceptionMatches(*kept, PyExc_Exception) &&
+                          !PyErr_GivenExceptionMatches(exception, PyExc_Exception)))
+    {
+        Py_XSETREF(*kept, exception);
+    }
+    else {
+        Py_DECREF(exception);
+    }
+}
+
+void
 error_set_attribute(const char *name, PyObject *value)
 {
     PyObject *exception = error_take();

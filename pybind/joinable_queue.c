@@ -115,11 +115,8 @@ abandoned(queue_object *self, PyObject *Py_UNUSED(ignored))
     int result;
     do {
         result = take_abandoned(self, objs, &taken);
-        if (result < 0 && failure == NULL) {
-            failure = error_take();
-        }
-        else if (result < 0) {
-            PyErr_Clear();
+        if (result < 0) {
+            error_keep(&failure);
         }
     } while (taken);
     if (failure == NULL) {

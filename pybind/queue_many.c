@@ -199,12 +199,7 @@ decode_batch(const batch_sink *batch)
     for (uint64_t i = 0; i < batch->count; i++) {
         PyObject *obj = decode_next(&p);
         if (obj == NULL) {
-            if (failure == NULL) {
-                failure = error_take();
-            }
-            else {
-                PyErr_Clear();
-            }
+            error_keep(&failure);
             continue;
         }
         int result = PyList_Append(objs, obj);

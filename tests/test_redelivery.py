@@ -378,6 +378,15 @@ class Unloadable:
         return _fail, ()
 
 
+class Interrupting:
+    def __reduce__(self) -> Any:
+        return _interrupt, ()
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 def _fail() -> None:
     raise RuntimeError("cannot be unpickled")
 
@@ -400,6 +409,19 @@ def test_abandoned_items_survive_one_that_cannot_be_unpickled(plain: Any, our_ct
     for _ in range(3):
         plain.task_done()
     plain.join()
+
+
+def test_ctrl_c_is_not_lost_among_items_that_cannot_be_unpickled(
+    plain: Any, our_ctx: Any
+) -> None:
+    items = [Unloadable(), Interrupting(), Unloadable(), 4]
+    plain.put_many(items)
+    killed_taker(our_ctx, plain, 4, take_pickles)
+    plain.put_many(items)
+    for get in plain.abandoned, plain.get_many:
+        with pytest.raises(KeyboardInterrupt) as raised:
+            get()
+        assert raised.value.items == [4]  # type: ignore[attr-defined]
 
 
 @both_methods
