@@ -411,9 +411,7 @@ def test_abandoned_items_survive_one_that_cannot_be_unpickled(plain: Any, our_ct
     plain.join()
 
 
-def test_ctrl_c_is_not_lost_among_items_that_cannot_be_unpickled(
-    plain: Any, our_ctx: Any
-) -> None:
+def test_ctrl_c_is_not_lost_among_items_that_cannot_be_unpickled(plain: Any, our_ctx: Any) -> None:
     items = [Unloadable(), Interrupting(), Unloadable(), 4]
     plain.put_many(items)
     killed_taker(our_ctx, plain, 4, take_pickles)
