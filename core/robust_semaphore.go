@@ -12,7 +12,9 @@ const MaxPermits = arena.MaxPermits
 
 // RobustSemaphore is a semaphore whose permits come back when a process dies that
 // holds some. Only a process that holds a permit may release one. What RobustLock
-// says of the lock is true of each permit.
+// says of the lock is true of each permit; but whoever comes finds out at once only if
+// nobody has looked within as many milliseconds as there are permits, at most half a
+// second.
 type RobustSemaphore struct {
 	s      *Segment
 	m      *arena.RobustSemaphore
