@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .leaks import pipes, processes, queues, synchronize  # noqa: F401
+from .leaks import inspection, pipes, processes, queues, synchronize  # noqa: F401
 from .leaks.growth import leaks
 from .leaks.names import public
 from .leaks.needless import NEEDLESS

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import goprocessing
 
-MODULES = (
-    "_engine",
-    "connection",
-    "context",
-    "futures",
-    "managers",
-    "pool",
-    "queue_ends",
-    "queues",
-    "reduction",
-    "sharedctypes",
-    "substitution",
-    "synchronize",
-)
-
 MOSTLY_STANDARD = ("goprocessing.context", "goprocessing.managers", "goprocessing.reduction")
+
+
+def modules() -> Iterator[tuple[str, ModuleType]]:
+    """The extension, and the public modules that are not the standard library's own."""
+    sources = sorted(Path(goprocessing.__path__[0]).glob("[!_]*.py"))
+    for name in ["_engine", *(source.stem for source in sources)]:
+        module = import_module(f"goprocessing.{name}")
+        if module.__name__ == f"goprocessing.{name}":
+            yield name, module
 
 
 def of_module(module: ModuleType) -> set[str]:
@@ -47,6 +43,8 @@ def of_class(cls: type) -> set[str]:
     if cls.__module__ in MOSTLY_STANDARD:
         ours = (base for base in cls.__mro__ if base.__module__ == cls.__module__)
         names = {name for base in ours for name in vars(base)}
+    if dataclasses.is_dataclass(cls):
+        names -= {field.name for field in dataclasses.fields(cls)}
     return {name for name in names if not name.startswith("_")}
 
 
@@ -58,8 +56,7 @@ def public() -> Iterator[str]:
     """
     top = of_module(goprocessing)
     yield from top
-    for module_name in MODULES:
-        module = import_module(f"goprocessing.{module_name}")
+    for module_name, module in modules():
         for name in of_module(module):
             value = getattr(module, name)
             if is_class(value) and module_name == "_engine":

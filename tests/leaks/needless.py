@@ -17,6 +17,7 @@ NEEDLESS = {
     "context.ForkServerContext": _CONTEXT,
     "context.SpawnContext": _CONTEXT,
     "reducer": "a module",
+    "inspect.[HOSTW]*": "what inspect.snapshot returns is made of these",
     "allow_connection_pickling": _STANDARD,
     "freeze_support": _STANDARD,
     "log_to_stderr": "adds a handler to a logger each time, and is meant to",
@@ -38,6 +39,7 @@ NEEDLESS = {
     "reduction.received": "for __setstate__, likewise",
     "queue_ends.End": "a descriptor of classes, made once for each",
     "ThreadPool.*": "the methods of Pool",
+    "Popen.*": "the methods of Process call them",
     "CallQueue.*": "the methods of Queue; the executor calls them",
 }
 """By name, or pattern of names."""

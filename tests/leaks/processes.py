@@ -24,7 +24,7 @@ def fail(_: object) -> None:
     raise ZeroDivisionError
 
 
-@exercise("Process", "active_children", "context.ForkProcess")
+@exercise("Process", "active_children", "context.ForkProcess", "popen_fork.Popen")
 def processes(stack: ExitStack) -> Use:
     q = CTX.Queue()
 
