@@ -38,6 +38,7 @@ from goprocessing import (
     connection,
     context,
     get_context,
+    inspect,
     process,
     queues,
     reduction,
@@ -334,3 +335,17 @@ def use_modules() -> None:
     assert_type(goprocessing.popen_spawn_posix.Popen.method, str)
     assert_type(goprocessing.popen_forkserver.Popen.method, str)
     assert_type(multiprocessing.reducer.ForkingPickler, type[reduction.ForkingPickler])
+
+
+def use_inspection() -> None:
+    snapshot = inspect.snapshot()
+    assert_type(snapshot, inspect.Snapshot)
+    for user in snapshot.processes:
+        assert_type(user, inspect.Process)
+        assert_type((user.pid, user.command), tuple[int, str])
+    for thing in snapshot.objects:
+        assert_type(thing, inspect.Object)
+        assert_type((thing.id, thing.kind, thing.users), tuple[str, str, tuple[int, ...]])
+        assert_type([stream.depth for stream in thing.streams], list[int])
+        assert_type([(holder.pid, holder.of) for holder in thing.holders], list[tuple[int, str]])
+        assert_type([(waiter.pid, waiter.to) for waiter in thing.waiters], list[tuple[int, str]])
