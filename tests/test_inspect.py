@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import goprocessing
 import pytest
-from goprocessing import inspect
+from goprocessing import _listing, inspect
 
 from .waiting import eventually
 
@@ -202,14 +203,14 @@ def test_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         inspect.snapshot()
 
 
-def run(*arguments: str, cwd: Path, code: int = 0) -> str:
+def run(*arguments: str, cwd: Path, code: int = 0, encoding: str = "utf-8") -> str:
     result = subprocess.run(
         [sys.executable, "-P", "-m", "goprocessing", *arguments],
         capture_output=True,
         text=True,
         timeout=100,
         cwd=cwd,
-        env=os.environ | {"COLUMNS": "200", "PYTHONIOENCODING": "utf-8"},
+        env=os.environ | {"COLUMNS": "200", "PYTHONIOENCODING": encoding},
         stdin=subprocess.DEVNULL,
     )
     assert result.returncode == code, result.stderr
@@ -242,11 +243,35 @@ def test_ps_of_nothing(tmp_path: Path) -> None:
 
 def test_ps_json(tmp_path: Path) -> None:
     queue = goprocessing.Queue(70006)
-    found = json.loads(run("ps", "--json", cwd=tmp_path))
+    found = json.loads(run("ps", "--json", str(os.getpid()), cwd=tmp_path))
     assert any(
         stream["max_items"] == 70006 for thing in found["objects"] for stream in thing["streams"]
     )
+    nothing = json.loads(run("ps", "--json", str(2**31), cwd=tmp_path))
+    assert nothing == {"objects": [], "processes": []}
     del queue
+
+
+def test_ps_to_nobody(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "goprocessing", "ps", "--json"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=100,
+        cwd=tmp_path,
+    )
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (-signal.SIGPIPE, b"")
+
+
+def test_a_command_takes_one_line() -> None:
+    program = "python -c first()\nsecond()\x1b[2J caf\N{LATIN SMALL LETTER E WITH ACUTE}"
+    lines = _listing.processes(inspect.Snapshot((), (inspect.Process(1, program),)), 100)
+    assert [*lines] == [
+        r"       1  python -c first()\nsecond()\x1b[2J caf" "\N{LATIN SMALL LETTER E WITH ACUTE}"
+    ]
 
 
 def test_top(tmp_path: Path) -> None:
@@ -263,6 +288,19 @@ def test_top(tmp_path: Path) -> None:
         assert f"which is full: {process.pid}" in output
     queue.get()
     process.join()
+
+
+def test_top_where_there_are_no_such_characters(tmp_path: Path) -> None:
+    queue = goprocessing.Queue(70007)
+    queue.put(1)
+    arguments = "--count=1", str(os.getpid())
+    output = run("top", *arguments, cwd=tmp_path, encoding="ascii")
+    assert re.search(r"1 of 70007 +\?", output), output
+
+
+@pytest.mark.parametrize("argument", ["--interval=-1", "--interval=nan", "--count=0", "self"])
+def test_top_of_what_makes_no_sense(argument: str, tmp_path: Path) -> None:
+    assert "error: argument" in run("top", argument, cwd=tmp_path, code=2)
 
 
 def test_top_ends_when_interrupted(tmp_path: Path) -> None:

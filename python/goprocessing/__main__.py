@@ -9,6 +9,7 @@ import importlib.machinery
 import io
 import os
 import runpy
+import signal
 import sys
 import types
 
@@ -136,10 +137,19 @@ def run(program: Callable[[], None]) -> None:
         raise
 
 
+def run_command(command: str, arguments: list[str]) -> None:
+    # Like other programs of the shell: `ps | head` ends without a word, and what the
+    # terminal has no character for does not matter.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    importlib.import_module(f"goprocessing._{command}").main(arguments)
+
+
 def main() -> None:
     options = parse(sys.argv[1:])
     if options.command is not None:
-        importlib.import_module(f"goprocessing._{options.command}").main(options.arguments)
+        run_command(options.command, options.arguments)
         return
     install()
     if options.module is not None:

@@ -135,20 +135,25 @@ def used_by(snapshot: Snapshot, pids: Collection[int]) -> Snapshot:
     return Snapshot(tuple(objects), tuple(processes))
 
 
+def shown(text: str) -> str:
+    """The text on one line, and without what a terminal would obey."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def processes(snapshot: Snapshot, width: int) -> Iterator[str]:
     for process in snapshot.processes:
-        yield f"{process.pid:>8}  {process.command}"[:width].rstrip()
+        yield f"{process.pid:>8}  {shown(process.command)}"[:width].rstrip()
 
 
 def listing(snapshot: Snapshot, rest: bool, width: int) -> Iterator[str]:
     """All of it, but without what is at rest unless rest. Only commands are cut to width."""
-    shown = [thing for thing in snapshot.objects if rest or not at_rest(thing)]
-    if shown:
-        yield from table([COLUMNS, *map(row, shown)])
+    objects = [thing for thing in snapshot.objects if rest or not at_rest(thing)]
+    if objects:
+        yield from table([COLUMNS, *map(row, objects)])
         yield ""
     if lines := list(blocked(snapshot)):
         yield from lines
         yield ""
     yield from processes(snapshot, width)
-    if left_out := len(snapshot.objects) - len(shown):
+    if left_out := len(snapshot.objects) - len(objects):
         yield f"{left_out} locks and the like are at rest; --all lists them, too."

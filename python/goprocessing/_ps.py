@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
@@ -26,12 +27,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--all", action="store_true", help="also locks and the like that nobody has or awaits"
     )
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="as JSON, with all that goprocessing.inspect tells"
+    )
     options = parser.parse_args(arguments)
+    snapshot = used_by(inspect.snapshot(), options.pid)
     if options.json:
-        json.dump(json.loads(inspect.snapshot_json()), sys.stdout, indent=2)
-        print()
+        print(json.dumps(dataclasses.asdict(snapshot), indent=2))
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    for line in listing(used_by(inspect.snapshot(), options.pid), options.all, width):
+    for line in listing(snapshot, options.all, width):
         print(line)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import functools
 import itertools
+import threading
 import time
 from collections import deque
 
@@ -112,9 +113,15 @@ def main(arguments: Sequence[str]) -> None:
         " threads are blocked; until interrupted.",
     )
     parser.add_argument("pid", type=int, nargs="*", help="only what one of these processes uses")
-    parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
+    parser.add_argument(
+        "--interval", type=float, default=1.0, metavar="SECONDS", help="default %(default)s"
+    )
     parser.add_argument("--count", type=int, metavar="N", help="end after N times")
     options = parser.parse_args(arguments)
+    if not 0 <= options.interval <= threading.TIMEOUT_MAX:
+        parser.error("argument --interval: not a time to wait")
+    if options.count is not None and options.count < 1:
+        parser.error("argument --count: less than once")
     try:
         from rich.console import Console
         from rich.live import Live

@@ -104,8 +104,8 @@ class Snapshot:
     processes: tuple[Process, ...]  # that use one of the objects
 
 
-def snapshot_json() -> str:
-    """A snapshot as JSON."""
+def _read() -> Any:
+    """The fields of a Snapshot, as JSON has them."""
     spec = PathFinder.find_spec("_inspect", [dirname(__file__)])
     if spec is None or spec.origin is None:
         raise ImportError("goprocessing was built without its module _inspect")
@@ -116,12 +116,12 @@ def snapshot_json() -> str:
         complaint = result.stderr.decode(errors="replace").strip()
         reason = complaint.rpartition("\n")[2] or f"status {result.returncode}"
         raise RuntimeError(f"objects cannot be inspected: {reason}")
-    return result.stdout.decode()
+    return json.loads(result.stdout)
 
 
 def snapshot() -> Snapshot:
     """Looks at all objects of this user's processes."""
-    found = json.loads(snapshot_json())
+    found = _read()
     return Snapshot(
         tuple(map(_object, found["objects"])),
         tuple(Process(**process) for process in found["processes"]),
