@@ -115,11 +115,7 @@ func TestRedeliverToSleepers(t *testing.T) {
 	joined := make(chan error)
 	go func() { joined <- q.Join(t.Context()) }()
 	killTaker(t, q)
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	await(t, "the bell", func() bool {
-		n, err := unix.Poll(fds, 0)
-		return n == 1 && err == nil
-	})
+	await(t, "the bell", func() bool { return pollIn(t, int32(fd)) })
 	for range 3 {
 		if _, err := q.Get(t.Context()); err != nil {
 			t.Fatal(err)
@@ -131,8 +127,8 @@ func TestRedeliverToSleepers(t *testing.T) {
 	if err := <-joined; err != nil {
 		t.Error(err)
 	}
-	if n, err := unix.Poll(fds, 0); n != 0 {
-		t.Error("the bell is rung in vain", err)
+	if pollIn(t, int32(fd)) {
+		t.Error("the bell is rung in vain")
 	}
 }
 

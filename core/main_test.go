@@ -96,7 +96,7 @@ func startChild(t testing.TB, name string, files ...*os.File) *exec.Cmd {
 // await waits until ready() holds.
 func await(t testing.TB, what string, ready func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ready(); {
+	for end := time.Now().Add(time.Minute); !ready(); {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}

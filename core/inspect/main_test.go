@@ -67,7 +67,7 @@ func inodeOf(f *os.File) uint64 { return statOf(must(f.Stat())).Ino }
 func find(t *testing.T, id string, ready func(*Object) bool) (*Snapshot, *Object) {
 	t.Helper()
 	var last *Object
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		s, err := Take()
 		if err != nil {
 			t.Fatal(err)

@@ -77,7 +77,7 @@ func TestCancel(t *testing.T) {
 // awaitFlag waits until somebody sleeps on w, or is about to.
 func awaitFlag(t *testing.T, w *Word) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); w.bits.Load()&mayWait == 0; {
+	for end := time.Now().Add(time.Minute); w.bits.Load()&mayWait == 0; {
 		if time.Now().After(end) {
 			t.Fatal("nobody waits")
 		}
