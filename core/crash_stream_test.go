@@ -277,14 +277,20 @@ func makePostedPipes(t testing.TB, conns ...*Conn) *posted {
 	return s
 }
 
+// makePostedPipe has what goes from one end to the other come back by the same pipe.
+func makePostedPipe(t testing.TB) (s *posted, a, b *Conn) {
+	a, b, err := Pipe(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = makePostedPipes(t, a, b)
+	s.post = post{s.post[0], s.post[1], s.post[1], s.post[0]}
+	return s, a, b
+}
+
 var duplexPipe = opening{
 	func(t testing.TB) *posted {
-		a, b, err := Pipe(true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := makePostedPipes(t, a, b)
-		s.post = post{s.post[0], s.post[1], s.post[1], s.post[0]}
+		s, _, _ := makePostedPipe(t)
 		return s
 	},
 	openPipe,
@@ -317,12 +323,7 @@ var simplexPipes = opening{
 
 var watchedPipe = opening{
 	func(t testing.TB) *posted {
-		a, b, err := Pipe(true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := makePostedPipes(t, a, b)
-		s.post = post{s.post[0], s.post[1], s.post[1], s.post[0]}
+		s, a, b := makePostedPipe(t)
 		s.watched = []func() (int, error){b.Watch, a.Watch}
 		return s
 	},

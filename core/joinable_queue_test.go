@@ -169,6 +169,16 @@ func TestRedeliverKilledAtRandom(t *testing.T) {
 	kills := numberOfKills(t)
 	producer := rand.Uint64()
 	came := map[parcel]int{}
+	collect := func() {
+		for back.Len() > 0 {
+			p, err := to.take(atOnce())
+			if err != nil {
+				t.Fatal(err)
+			}
+			to.release(0)
+			came[p]++
+		}
+	}
 	put := uint32(0)
 	for i := range kills {
 		for range 20 {
@@ -181,26 +191,12 @@ func TestRedeliverKilledAtRandom(t *testing.T) {
 		k := i % len(movers)
 		killChild(t, movers[k])
 		movers[k] = startChild(t, "move and mark", files...)
-		for back.Len() > 0 {
-			p, err := to.take(atOnce())
-			if err != nil {
-				t.Fatal(err)
-			}
-			to.release(0)
-			came[p]++
-		}
+		collect()
 	}
 	if err := q.Join(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for back.Len() > 0 {
-		p, err := to.take(atOnce())
-		if err != nil {
-			t.Fatal(err)
-		}
-		to.release(0)
-		came[p]++
-	}
+	collect()
 	twice := 0
 	for n := range put {
 		times := came[parcel{producer, n}]

@@ -52,7 +52,7 @@ class Board:
 class Member:
     """A process, as it sees itself and as its parent sees it."""
 
-    STEPS, STATE, VALUE, OTHER = range(WORDS)
+    STEPS, STATE, VALUE = range(3)
 
     def __init__(self, board: Board, number: int, role: Role) -> None:
         self.number = number
