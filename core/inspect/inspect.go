@@ -67,7 +67,7 @@ type Object struct {
 	// killed while it waited may be all there is to it.
 	Awaited bool `json:"awaited"`
 
-	// Problem says why nothing but ID, Users and Memory is known.
+	// Problem says why nothing is known but ID, Users and Memory.
 	Problem string `json:"problem"`
 
 	words map[place]string // those on which threads sleep, and for what

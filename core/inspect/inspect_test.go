@@ -401,6 +401,30 @@ func TestUserThatIsGone(t *testing.T) {
 	}
 }
 
+// What is wrong with an object of an arena does not hide the others.
+func TestCorruptObject(t *testing.T) {
+	a, file := newArena(t)
+	inode := inodeOf(file)
+	must(a.NewRLock())
+	condition, last := must(a.NewCondition()), must(a.NewCondition())
+	offset := int64(condition.Offset())
+	sound := make([]byte, last.Offset()-condition.Offset())
+	must(file.ReadAt(sound, offset))
+	spoilt := bytes.Repeat([]byte{255}, len(sound))
+	copy(spoilt, sound[:8]) // which say what it is
+	must(file.WriteAt(spoilt, offset))
+	_, o := find(t, slotID(inode, uint64(offset)), always)
+	if o.Kind != Unknown || o.Problem == "" {
+		t.Errorf("%+v", o)
+	}
+	for _, id := range []string{slotID(inode, rlockAt), slotID(inode, last.Offset())} {
+		if _, o := find(t, id, always); o.Problem != "" {
+			t.Errorf("%+v", o)
+		}
+	}
+	must(file.WriteAt(sound, offset))
+}
+
 func TestJSON(t *testing.T) {
 	newQueue(t, 0)
 	s := must(Take())

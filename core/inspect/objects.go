@@ -85,10 +85,14 @@ func (g *segment) objects(inode uint64) (list []Object, err error) {
 		}
 		return []Object{o}, nil
 	case shm.KindArena:
-		err := arena.Look(s, func(n *arena.Snapshot) {
+		err := arena.Look(s, func(n *arena.Snapshot, err error) {
 			o := newObject(slotID(inode, n.Offset), slotKinds[n.Kind], g.pids, n.Size)
-			o.fill(n)
-			o.words[place{inode, n.Word}] = o.wait()
+			if err != nil {
+				o.Kind, o.Problem = Unknown, err.Error()
+			} else {
+				o.fill(n)
+				o.words[place{inode, n.Word}] = o.wait()
+			}
 			list = append(list, o)
 		})
 		return list, err

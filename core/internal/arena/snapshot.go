@@ -43,8 +43,9 @@ func threadOf(owner uint64) Thread {
 	return Thread{process.ID{PID: uint32(owner >> 32)}, uint32(owner)}
 }
 
-// Look calls visit with every object of an arena.
-func Look(s *shm.Segment, visit func(*Snapshot)) error {
+// Look calls visit with every object of an arena. Of one that is corrupt, which err says,
+// nothing is known but where it is, and the kind.
+func Look(s *shm.Segment, visit func(n *Snapshot, err error)) error {
 	h := headerOf(s)
 	for r, region := range regions {
 		// Beyond this, to look would be to take memory.
@@ -64,10 +65,7 @@ func Look(s *shm.Segment, visit func(*Snapshot)) error {
 				continue
 			}
 			snapshot := Snapshot{Offset: offset, Size: region.slot, Kind: kind}
-			if err := slot.look(s, &snapshot); err != nil {
-				return err
-			}
-			visit(&snapshot)
+			visit(&snapshot, slot.look(s, &snapshot))
 		}
 	}
 	return nil
