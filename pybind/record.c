@@ -93,16 +93,18 @@ static PyObject *
 view_extents(const extent_origin *origin, const char *buf, uint32_t refs)
 {
     PyObject *views = PyList_New(refs);
-    for (uint32_t i = 0; i < refs; i++) {
-        PyObject *view = views != NULL ? extent_view(origin, ref_at(buf, i)) : NULL;
-        if (view == NULL) {
-            Py_CLEAR(views);
-            while (++i < refs) {
-                extent_release(origin->segment, ref_at(buf, i));
-            }
-            break;
+    uint32_t i = 0;
+    for (; views != NULL && i < refs; i++) {
+        PyObject *view = extent_view(origin, ref_at(buf, i));
+        if (view != NULL) {
+            PyList_SET_ITEM(views, i, view);
         }
-        PyList_SET_ITEM(views, i, view);
+        else {
+            Py_CLEAR(views);
+        }
+    }
+    for (; i < refs; i++) {
+        extent_release(origin->segment, ref_at(buf, i));
     }
     return views;
 }
