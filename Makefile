@@ -98,13 +98,17 @@ test-3.%: .venvs/3.%/installed $(LIBRARY)
 	$(title) 'CPython 3.$*: pytest'
 	@timeout $(if $(CI),,--foreground) --kill-after=30 25m .venvs/3.$*/bin/python -P -m pytest $(PYTEST_ARGS) $(call prefix,3.$*)
 
-# The interpreter is not built with the sanitizers, so their runtimes come first;
-# Go handles SIGSEGV itself, and CPython does not free everything at exit.
+# The interpreter is not built with the sanitizers, so their runtimes come first. Fatal
+# signals are for Go and for faulthandler to handle; too large an allocation is a
+# MemoryError; CPython does not free everything at exit. Of what was freed ASan holds
+# little back, for tests look whether the process grows.
+ASAN := detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:allocator_may_return_null=1
+ASAN := $(ASAN):quarantine_size_mb=1:thread_local_quarantine_size_kb=64
 .PHONY: test-sanitize
-test-sanitize: .venvs/sanitize/installed ## Run the Python tests with ASan and UBSan in the extension
+test-sanitize: .venvs/sanitize/installed $(LIBRARY) ## Run the Python tests with ASan and UBSan in the extension
 	$(title) 'ASan, UBSan: pytest'
 	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-		ASAN_OPTIONS=detect_leaks=0:handle_segv=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		ASAN_OPTIONS=$(ASAN) UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		PYTHONMALLOC=malloc .venvs/sanitize/bin/python -P -m pytest -k 'not stdlib' $(PYTEST_ARGS)
 
 .PHONY: crash-python
