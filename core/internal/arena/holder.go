@@ -93,6 +93,8 @@ const (
 
 // again tells one of those who want to look, to look at n processes at most.
 func (k *looked) again(n int) bool {
-	now, last := futex.Now(), k.at.Load()
-	return now-last > min(lookPause*int64(n), maxLookPause) && k.at.CompareAndSwap(last, now)
+	last := k.at.Load()
+	now := futex.Now()
+	// Unsigned: rubbish that lies in the future was long ago.
+	return uint64(now-last) > uint64(min(lookPause*int64(n), maxLookPause)) && k.at.CompareAndSwap(last, now)
 }

@@ -255,8 +255,10 @@ func (t *Waiters) waiting(s *shm.Segment) (n int, err error) {
 
 // mayLook tells one of those who wait, about once a second, to look for the dead.
 func (t *Waiters) mayLook() bool {
-	now, last := futex.Now(), t.looked.Load()
-	return now-last > futex.Look/2 && t.looked.CompareAndSwap(last, now)
+	last := t.looked.Load()
+	now := futex.Now()
+	// Unsigned: rubbish that lies in the future was long ago.
+	return uint64(now-last) > uint64(futex.Look/2) && t.looked.CompareAndSwap(last, now)
 }
 
 // lookLimit bounds how long a look waits for the mutex: long enough to take it over
