@@ -431,6 +431,13 @@ gop_conn_len(const gop_conn *c)
     return gop_stream_len(gop_conn_in(c));
 }
 
+/* How many messages of this direction were received, by whichever handles. */
+static inline uint64_t
+gop_conn_received(const gop_conn *c)
+{
+    return __atomic_load_n(&gop_conn_in(c)->gets, __ATOMIC_SEQ_CST);
+}
+
 /* [engine] Receives a descriptor that the other end sent with one byte other than
  * 0xff (SCM_RIGHTS, unix(7)). -EPIPE: end of file. -EBADMSG: the byte came without
  * a descriptor, or this process can have no more. */

@@ -397,6 +397,15 @@ connection_get_writable(connection_object *self, void *Py_UNUSED(closure))
     return PyBool_FromLong(self->conn.modes & GOP_WRITABLE);
 }
 
+static PyObject *
+connection_get_received(connection_object *self, void *Py_UNUSED(closure))
+{
+    if (connection_check_readable(self) < 0) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(gop_conn_received(&self->conn));
+}
+
 /* ---- life ---- */
 
 connection_object *
@@ -507,6 +516,8 @@ static PyGetSetDef connection_getset[] = {
     {"readable", (getter)connection_get_readable, NULL, "True if the connection is readable", NULL},
     {"writable", (getter)connection_get_writable, NULL, "True if the connection is writable", NULL},
     {"_handle", (getter)connection_get_handle, NULL, NULL, NULL},
+    {"_received", (getter)connection_get_received, NULL,
+     "How many messages this end has received, in all processes", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
+import random
+import signal
+import sys
 import threading
+import time
 from types import ModuleType
 from typing import Any
 
 import goprocessing
 import pytest
+from goprocessing.pool import WorkerDied
 
 from .waiting import LIMIT, eventually, until_blocked
 
@@ -44,6 +50,26 @@ def wait_for(event: Any) -> bool:
 
 def unpicklable() -> Any:
     return threading.Lock()
+
+
+ENDS = {
+    "killed by SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exited with code 3": lambda: os._exit(3),
+    "exited with code 0": sys.exit,
+}
+
+
+def end_at_seven(number: int, end: str) -> int:
+    if number == 7:
+        ENDS[end]()
+    return number
+
+
+class EndsWorker:
+    """Ends whoever unpickles it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (3,)
 
 
 @pytest.fixture(params=["Pool", "ThreadPool"])
@@ -179,3 +205,116 @@ def test_idle_workers_are_killed(end: str) -> None:
             worker.kill()
         getattr(pool, end)()
         pool.join()
+
+
+def end_at_seven_by_signal(number: int) -> int:
+    return end_at_seven(number, "killed by SIGKILL")
+
+
+def test_a_worker_dies_with_a_task(our_ctx: Any) -> None:
+    """The standard library waits for ever. See https://github.com/python/cpython/issues/66587."""
+    with our_ctx.Pool(2) as pool:
+        for chunksize in (1, 6):
+            failed: list[BaseException] = []
+            result = pool.map_async(
+                end_at_seven_by_signal, range(20), chunksize, error_callback=failed.append
+            )
+            with pytest.raises(WorkerDied) as caught:
+                result.get(LIMIT)
+            assert caught.value.exitcode == -signal.SIGKILL
+            eventually(lambda failed=failed: failed)
+            assert failed == [caught.value]
+        assert pool.starmap_async(add, [(1, 2)] * 20, 1).get(LIMIT) == [3] * 20
+        pool.close()
+        pool.join()
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_how_a_worker_died(end: str) -> None:
+    with goprocessing.get_context("fork").Pool(2) as pool:
+        results = [pool.apply_async(end_at_seven, (number, end)) for number in range(20)]
+        for number, result in enumerate(results):
+            if number == 7:
+                with pytest.raises(WorkerDied, match=end):
+                    result.get(LIMIT)
+            else:
+                assert result.get(LIMIT) == number
+        pool.close()
+        pool.join()
+
+
+@pytest.mark.parametrize("chunksize", [1, 3])
+@pytest.mark.parametrize("order", ["imap", "imap_unordered"])
+def test_a_worker_dies_with_a_task_of_an_iterator(order: str, chunksize: int) -> None:
+    with goprocessing.get_context("fork").Pool(2) as pool:
+        results = getattr(pool, order)(end_at_seven_by_signal, range(20), chunksize)
+        seen: list[int] = []
+        with pytest.raises(WorkerDied):
+            seen.extend(results)
+        if chunksize == 1:
+            # Each of the others is there, and once.
+            seen.extend(results)
+            assert sorted(seen) == [number for number in range(20) if number != 7]
+        pool.close()
+        pool.join()
+
+
+def test_a_worker_dies_as_it_unpickles_a_task() -> None:
+    with goprocessing.get_context("fork").Pool(1) as pool:
+        # The first one was not sent, and so has no part in the numbers.
+        tasks = (threading.Lock(), 1, EndsWorker(), 3)
+        unsent, *results = [pool.apply_async(add, (task, 1)) for task in tasks]
+        with pytest.raises(TypeError, match="pickle"):
+            unsent.get(LIMIT)
+        with pytest.raises(WorkerDied):
+            results[1].get(LIMIT)
+        assert [results[0].get(LIMIT), results[2].get(LIMIT)] == [2, 4]
+        pool.close()
+        pool.join()
+
+
+ran = mmap.mmap(-1, 1 << 12)
+
+
+def run(number: int) -> int:
+    ran[number] += 1
+    time.sleep(0.0003)
+    return number
+
+
+@pytest.mark.parametrize("chunksize", [1, 8])
+def test_workers_are_killed_at_random(chunksize: int) -> None:
+    """Each task ends once, with its result or without, and none runs twice."""
+    tasks, kills = len(ran), 0
+    ran[:] = bytes(tasks)
+    rng = random.Random(chunksize)
+    with goprocessing.get_context("fork").Pool(3) as pool:
+        ended: list[list[Any]] = [[] for _ in range(tasks)]
+        results = []
+        for first in range(0, tasks, chunksize):
+            numbers = range(first, first + chunksize)
+            args, callbacks = (run, numbers, chunksize), [ended[first].append] * 2
+            results.append(pool.map_async(*args, *callbacks))
+        next_one = 0
+        while next_one < len(results):
+            results[next_one].wait(LIMIT)
+            next_one += rng.randrange(300 // chunksize)
+            time.sleep(rng.random() / 500)
+            for worker in list(pool._pool)[: rng.choice([1, 1, 2, 3])]:
+                worker.kill()
+                kills += 1
+        for result in results:
+            result.wait(LIMIT)
+        pool.close()
+        pool.join()
+    died = 0
+    for first in range(0, tasks, chunksize):
+        (end,) = ended[first]
+        if isinstance(end, WorkerDied):
+            assert end.exitcode == -signal.SIGKILL
+            died += 1
+        else:
+            assert end == list(range(first, first + chunksize))
+            assert ran[first : first + chunksize] == b"\1" * chunksize
+    assert max(ran[:]) == 1
+    assert died <= kills

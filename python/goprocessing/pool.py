@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from multiprocessing import pool
 from multiprocessing.context import BaseContext
@@ -13,8 +14,11 @@ from multiprocessing.pool import MapResult as MapResult
 from typing import TYPE_CHECKING, Any
 
 from .context import _default_context
+from .pool_tasks import TaskQueue, Tasks, Workers
+from .pool_tasks import WorkerDied as WorkerDied
+from .queues import SimpleQueue
 
-__all__ = ["Pool", "ThreadPool"]
+__all__ = ["Pool", "ThreadPool", "WorkerDied"]
 
 if not TYPE_CHECKING:
 
@@ -23,7 +27,10 @@ if not TYPE_CHECKING:
 
 
 class Pool(pool.Pool):
-    """Worker processes that calls are handed to"""
+    """Worker processes that calls are handed to
+
+    If one of them dies, the calls that it had in hand raise `WorkerDied`.
+    """
 
     def __init__(
         self,
@@ -33,6 +40,7 @@ class Pool(pool.Pool):
         maxtasksperchild: int | None = None,
         context: BaseContext | None = None,
     ) -> None:
+        self._most_workers = max(1, processes or os.cpu_count() or 1)
         pool.Pool.__init__(
             self,
             processes,
@@ -41,6 +49,14 @@ class Pool(pool.Pool):
             maxtasksperchild,
             context or _default_context.get_context(),
         )
+
+    def _setup_queues(self) -> None:
+        context: BaseContext = self._ctx  # type: ignore[attr-defined]
+        self._inqueue = TaskQueue(self._most_workers, ctx=context)
+        self._outqueue = SimpleQueue[Any](ctx=context)
+        tasks = Tasks(self._inqueue, self._outqueue)
+        self._quick_put, self._quick_get = tasks.put, tasks.get
+        self._pool = Workers(tasks)
 
     # What wakes the thread that looks after the workers, besides their end. Not the
     # results, as in the standard library: it has nothing to do then, and would keep
@@ -60,3 +76,6 @@ class ThreadPool(Pool, pool.ThreadPool):
         initargs: Iterable[Any] = (),
     ) -> None:
         Pool.__init__(self, processes, initializer, initargs)
+
+    # Not that of Pool.
+    _setup_queues = pool.ThreadPool._setup_queues  # type: ignore[attr-defined]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
 import goprocessing
 from goprocessing import _engine, managers
+from goprocessing.pool import WorkerDied
 
 from .table import CTX, Use, exercise, raising
 
@@ -111,6 +113,16 @@ def make_pools(stack: ExitStack) -> Use:
         workers.apply(double, (1,))
         workers.close()
         workers.join()
+
+    return use
+
+
+@exercise("pool.WorkerDied")
+def dying_workers(stack: ExitStack) -> Use:
+    workers = pool(stack)
+
+    def use() -> None:
+        raising(WorkerDied, workers.apply, os._exit, (1,))
 
     return use
 
