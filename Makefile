@@ -106,7 +106,7 @@ test-3.%: .venvs/3.%/installed $(LIBRARY)
 ASAN := detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:allocator_may_return_null=1
 ASAN := $(ASAN):quarantine_size_mb=1:thread_local_quarantine_size_kb=64
 .PHONY: test-sanitize
-test-sanitize: .venvs/sanitize/installed $(LIBRARY) ## Run the Python tests with ASan and UBSan in the extension
+test-sanitize: .venvs/sanitize/installed $(LIBRARY) ## Run the Python tests with ASan and UBSan in the extension (an hour)
 	$(title) 'ASan, UBSan: pytest'
 	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=$(ASAN) UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
