@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     _Key = tuple[int, int]  # the job of a task, and its index there
 
+_NO_RESULT = None, None, None  # of a job that the pool does not know, and so ignores
+
 
 class WorkerDied(RuntimeError):
     """The worker died that had taken the task; how much of it was done, nobody knows"""
@@ -145,11 +147,14 @@ class Tasks:
         self._sent += 1
 
     def get(self) -> Any:
-        """Receives the first result of a task, or None"""
-        while True:
-            result = self._recv()
-            if result is None or self._numbers.pop(result[:2], None) is not None:
-                return result
+        """Receives the first result of a task, or of none that there is, or None
+
+        It does not receive another one instead: there may be none, as terminate() knows.
+        """
+        result = self._recv()
+        if result is None or self._numbers.pop(result[:2], None) is not None:
+            return result
+        return _NO_RESULT
 
     def worker_died(self, worker: BaseProcess) -> None:
         """Sends a result for the task that a worker died with, behind its own results"""
