@@ -207,6 +207,29 @@ def test_idle_workers_are_killed(end: str) -> None:
         pool.join()
 
 
+def large(_: int) -> bytes:
+    return bytes(3 << 20)
+
+
+def test_terminate_while_results_wait_for_room() -> None:
+    """More of them than the standard library then receives: it waits for ever."""
+    pool = goprocessing.get_context("fork").Pool(16)
+    handler = pool._result_handler
+    release = threading.Event()
+    for _ in range(100):
+        pool.apply_async(large, (0,), callback=lambda _: release.wait(LIMIT))
+    for worker in pool._pool:
+        until_blocked(worker.pid)
+    end = threading.Thread(target=pool.terminate, daemon=True)
+    end.start()
+    eventually(lambda: handler._state != "RUN")
+    until_blocked(os.getpid(), end.native_id)
+    release.set()
+    end.join(LIMIT)
+    assert not end.is_alive()
+    pool.join()
+
+
 def end_at_seven_by_signal(number: int) -> int:
     return end_at_seven(number, "killed by SIGKILL")
 

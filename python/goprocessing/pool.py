@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from multiprocessing import pool
@@ -13,9 +14,9 @@ from multiprocessing.pool import IMapUnorderedIterator as IMapUnorderedIterator
 from multiprocessing.pool import MapResult as MapResult
 from typing import TYPE_CHECKING, Any
 
+from ._pool_tasks import TaskQueue, Tasks, Workers, emptied
+from ._pool_tasks import WorkerDied as WorkerDied
 from .context import _default_context
-from .pool_tasks import TaskQueue, Tasks, Workers
-from .pool_tasks import WorkerDied as WorkerDied
 from .queues import SimpleQueue
 
 __all__ = ["Pool", "ThreadPool", "WorkerDied"]
@@ -57,6 +58,15 @@ class Pool(pool.Pool):
         tasks = Tasks(self._inqueue, self._outqueue)
         self._quick_put, self._quick_get = tasks.put, tasks.get
         self._pool = Workers(tasks)
+
+    # The standard library's lets a result or two be received that are under way, and
+    # then waits for ever if there are more than there is room for.
+    @classmethod
+    def _terminate_pool(cls, taskqueue: Any, inqueue: Any, outqueue: Any, *others: Any) -> None:
+        *_, result_handler, _cache = others
+        between_threads = not isinstance(outqueue, SimpleQueue)
+        with contextlib.nullcontext() if between_threads else emptied(outqueue, result_handler):
+            super()._terminate_pool(taskqueue, inqueue, outqueue, *others)  # type: ignore[misc]
 
     # What wakes the thread that looks after the workers, besides their end. Not the
     # results, as in the standard library: it has nothing to do then, and would keep

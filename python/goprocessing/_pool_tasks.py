@@ -10,7 +10,10 @@ received leaves it to the next.
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import threading
+from collections.abc import Iterator
 from multiprocessing import heap, process
 from typing import Any
 
@@ -177,3 +180,28 @@ class Workers(list[Any]):
         worker = self[place]
         super().__delitem__(place)
         self._tasks.worker_died(worker)
+
+
+@contextlib.contextmanager
+def emptied(results: SimpleQueue[Any], after: threading.Thread) -> Iterator[None]:
+    """Receives what is still sent once the thread has ended that received the results
+
+    Else those who send wait for room. The thread that waits here may be that one; and
+    there can be no other at the end of a program, in CPython 3.12.
+    """
+    sent_all = False
+
+    def receive() -> None:
+        after.join()
+        while not sent_all:
+            results._reader._recv_parts()
+
+    receiver = threading.Thread(target=receive, daemon=True)
+    if threading.current_thread() is not after:
+        with contextlib.suppress(RuntimeError):
+            receiver.start()
+    yield
+    sent_all = True
+    if receiver.ident is not None:
+        results.put(None)
+        receiver.join()
