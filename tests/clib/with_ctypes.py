@@ -1,4 +1,4 @@
-"""Without the package: gets COUNT items from a queue, and puts them back, with "!".
+"""Without the package: gets COUNT items from a queue, and then puts them back, with "!".
 
 with_ctypes.py LIBRARY COUNT MEMORY BELL
 """
@@ -46,13 +46,15 @@ def main(library: str, count: int, memory: int, bell: int) -> None:
     do("gop_queue_open", ctypes.byref(queue), memory, bell)
     item = ctypes.create_string_buffer(32)
     length = ctypes.c_uint64()
+    answers = []
     for _ in range(count):
         do(
             "gop_queue_get",
             *(ctypes.byref(queue), item, ctypes.c_uint64(len(item))),
             *(ctypes.byref(length), GOP_SLEEP, GOP_FOREVER),
         )
-        answer = item[: length.value] + b"!"
+        answers.append(item[: length.value] + b"!")
+    for answer in answers:
         do(
             "gop_queue_put",
             *(ctypes.byref(queue), answer, ctypes.c_uint64(len(answer))),
