@@ -82,7 +82,7 @@ crash: $(GO) ## Kill processes at every critical point, 10,000 for each primitiv
 # go test fuzzes one target at a time; the seeds run in every test.
 .PHONY: fuzz
 fuzz: $(GO) ## Fuzz every parser of what is in shared memory (FUZZTIME=1m each)
-	@grep -ro --include=fuzz_test.go 'func Fuzz[A-Za-z]*' core | while IFS=: read -r file target; do \
+	@grep -ro --include='*fuzz_test.go' 'func Fuzz[A-Za-z]*' core | while IFS=: read -r file target; do \
 		printf '\n== %s\n' "$$file $${target#func }"; \
 		$(GO) test "./$${file%/*}" -run '^$$' -fuzz "^$${target#func }$$" \
 			-fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 5s < /dev/null; \
