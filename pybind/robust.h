@@ -4,8 +4,11 @@
 
 #include "semaphore.h"
 
-/* The base of RobustRLock. */
+/* The base of RobustRLock, and methods that it has with docstrings of its own. */
 extern PyTypeObject *robust_lock_type;
+PyObject *robust_lock_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                              PyObject *kwnames);
+PyObject *robust_lock_release(PyObject *op, PyObject *unused);
 
 /* The exception OwnerDied. */
 extern PyObject *robust_owner_died;

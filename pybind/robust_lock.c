@@ -1,4 +1,5 @@
-/* The type RobustLock: a lock whose next holder is told when one has died. */
+/* The type RobustLock: a lock whose next holder is told when one has died. What it does
+ * with a recursive one is for RobustRLock. */
 #include "robust.h"
 
 #include "owner.h"
@@ -11,6 +12,26 @@ robust_lock_init(PyObject *op, PyObject *args, PyObject *kwargs)
         return -1;
     }
     return semaphore_create((semaphore *)op, GOP_SLOT_ROBUST_LOCK, 0, 0);
+}
+
+static bool
+is_recursive(const gop_semaphore *shared)
+{
+    return shared->kind == GOP_SLOT_ROBUST_RLOCK;
+}
+
+static int
+try_acquire(gop_semaphore *shared, uint64_t process)
+{
+    return is_recursive(shared) ? gop_robust_rlock_try(shared, process, owner_self())
+                                : gop_robust_lock_try(shared, process, owner_self());
+}
+
+static int
+try_release(gop_semaphore *shared, uint64_t process, bool keep)
+{
+    return is_recursive(shared) ? gop_robust_rlock_release(shared, process, owner_self(), keep)
+                                : gop_robust_lock_release(shared, process, keep);
 }
 
 static int
@@ -34,7 +55,7 @@ take(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
     {
         return WAIT_RAISED;
     }
-    if (gop_robust_lock_try(self->shared, process, owner_self()) == 0) {
+    if (try_acquire(self->shared, process) == 0) {
         return 0;
     }
     return engine_block(acquire_call, self->shared, deadline);
@@ -45,7 +66,7 @@ PyDoc_STRVAR(acquire_doc, "acquire($self, /, block=True, timeout=None)\n--\n\n"
                           "Return False if it still had, after timeout seconds. Raise OwnerDied\n"
                           "if the lock is taken, but a process died that had it before.");
 
-static PyObject *
+PyObject *
 robust_lock_acquire(PyObject *op, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     return robust_acquired(take(op, args, nargs, kwnames));
@@ -56,7 +77,7 @@ robust_lock_enter(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     int rc = take(op, NULL, 0, NULL);
     if (rc == -EOWNERDEAD) {
-        gop_robust_lock_release(((semaphore *)op)->shared, owner_process(), true);
+        (void)try_release(((semaphore *)op)->shared, owner_process(), true);
     }
     return robust_acquired(rc);
 }
@@ -72,9 +93,15 @@ release(PyObject *op, bool keep)
     if (process == 0) {
         return NULL;
     }
-    if (gop_robust_lock_release(shared, process, keep) < 0) {
-        PyErr_SetString(PyExc_ValueError,
-                        "robust lock released by a process that does not have it");
+    if (try_release(shared, process, keep) < 0) {
+        if (is_recursive(shared)) {
+            PyErr_SetString(PyExc_AssertionError,
+                            "attempt to release recursive lock not owned by thread");
+        }
+        else {
+            PyErr_SetString(PyExc_ValueError,
+                            "robust lock released by a process that does not have it");
+        }
         return NULL;
     }
     Py_RETURN_NONE;
@@ -84,7 +111,7 @@ PyDoc_STRVAR(release_doc, "release($self, /)\n--\n\n"
                           "Free the lock.\n\n"
                           "Raise ValueError if this process does not have it.");
 
-static PyObject *
+PyObject *
 robust_lock_release(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     return release(op, false);
