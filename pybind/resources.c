@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What the Go runtime reserves, 750 MiB, and room for the stacks of some threads and
@@ -43,6 +44,18 @@ pass(void *gate)
     return NULL;
 }
 
+/* With the patience of the Go runtime (_cgo_try_pthread_create): what other processes
+ * need for a moment is no lack. */
+static int
+create_thread(pthread_t *thread, const pthread_attr_t *attr, pthread_mutex_t *gate)
+{
+    int tries = 0, error;
+    while ((error = pthread_create(thread, attr, pass, gate)) == EAGAIN && tries++ < 20) {
+        nanosleep(&(struct timespec){.tv_nsec = tries * 1000000L}, NULL);
+    }
+    return error;
+}
+
 /* RLIMIT_NPROC counts all the user's threads, and a control group those of all its
  * processes: that there is room for more can only be tried. */
 static bool
@@ -55,7 +68,7 @@ has_threads(void)
     pthread_attr_setstacksize(&attr, STACK);
     pthread_mutex_lock(&gate);
     int n = 0, error = 0;
-    while (n < THREADS && (error = pthread_create(&threads[n], &attr, pass, &gate)) == 0) {
+    while (n < THREADS && (error = create_thread(&threads[n], &attr, &gate)) == 0) {
         n++;
     }
     pthread_mutex_unlock(&gate);

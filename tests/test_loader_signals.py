@@ -72,9 +72,10 @@ def die_in_all_ways(family: str, enable: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     for death, number, reported in DEATHS:
         with tempfile.TemporaryFile() as log:
-            assert descend(*lives(family, enable, death, log.fileno())) == number
+            result = descend(*lives(family, enable, death, log.fileno()))
             log.seek(0)
             text = log.read().decode()
+        assert result == number, f"{result} for {number}\n{text}"
         if enable != "never" and reported:
             assert text.count("Fatal Python error") == 1, text
             assert "in the_end" in text, text
