@@ -92,12 +92,12 @@ func gop_segment_open(s *C.gop_segment, fd C.int, kind C.uint32_t) C.int {
 
 //export gop_queue_create
 func gop_queue_create(q *C.gop_queue, maxsize C.uint64_t) C.int {
-	return result(core.CreateQueue(&queue(q).Queue, uint64(maxsize)))
+	return result(queue(q).Queue.Create(uint64(maxsize)))
 }
 
 //export gop_joinable_queue_create
 func gop_joinable_queue_create(q *C.gop_queue, maxsize C.uint64_t, redeliver C.int) C.int {
-	return result(core.CreateJoinableQueue(queue(q), uint64(maxsize), redeliver != 0))
+	return result(queue(q).Create(uint64(maxsize), redeliver != 0))
 }
 
 //export gop_queue_open
@@ -256,7 +256,7 @@ func gop_queue_join(q *C.gop_queue, how C.int, deadline C.int64_t) C.int {
 
 //export gop_pipe_create
 func gop_pipe_create(a, b *C.gop_conn, duplex C.int) C.int {
-	return result(core.CreatePipe(conn(a), conn(b), duplex != 0))
+	return result(conn(a).Create(conn(b), duplex != 0))
 }
 
 //export gop_conn_open
@@ -302,7 +302,10 @@ func gop_conn_recv_handle(c *C.gop_conn, handle *C.int32_t, how C.int, deadline 
 func gop_conn_sent_handle(c *C.gop_conn) C.int { return result(conn(c).SentHandle()) }
 
 //export gop_arena_create
-func gop_arena_create(s *C.gop_segment) C.int { return result(core.CreateArena(segment(s))) }
+func gop_arena_create(s *C.gop_segment) C.int {
+	a := core.ArenaOn(segment(s))
+	return result(a.Create())
+}
 
 //export gop_arena_alloc
 func gop_arena_alloc(s *C.gop_segment, kind, value, limit C.uint32_t, offset *C.uint64_t) C.int {

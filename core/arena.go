@@ -31,14 +31,15 @@ const MaxValue = arena.MaxValue
 // NewArena makes an empty arena.
 func NewArena() (*Arena, error) {
 	a := &Arena{new(Segment)}
-	if err := arena.Create(a.s); err != nil {
+	if err := a.Create(); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// CreateArena makes s a new arena: NewArena for language bindings.
-func CreateArena(s *Segment) error { return arena.Create(s) }
+// Create makes a new, empty arena in the segment that ArenaOn was given: NewArena for
+// language bindings.
+func (a *Arena) Create() error { return arena.Create(a.s) }
 
 // OpenArena opens an arena that another process made, of a file that File
 // returned there. It does not close the file.

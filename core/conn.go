@@ -47,26 +47,26 @@ type Conn struct {
 // Pipe makes a pipe. Unless duplex, a only receives and b only sends.
 func Pipe(duplex bool) (a, b *Conn, err error) {
 	a, b = new(Conn), new(Conn)
-	if err := CreatePipe(a, b, duplex); err != nil {
+	if err := a.Create(b, duplex); err != nil {
 		return nil, nil, err
 	}
 	return a, b, nil
 }
 
-// CreatePipe makes a and b the ends of a new pipe: Pipe for language bindings.
-func CreatePipe(a, b *Conn, duplex bool) error {
+// Create makes c and b the ends of a new pipe: Pipe for language bindings.
+func (c *Conn) Create(b *Conn, duplex bool) error {
 	socks, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("creating a pipe: %w", err)
 	}
-	*a = Conn{sock: int32(socks[0]), side: 0, modes: Readable | Writable}
+	*c = Conn{sock: int32(socks[0]), side: 0, modes: Readable | Writable}
 	*b = Conn{sock: int32(socks[1]), side: 1, modes: Readable | Writable}
 	if !duplex {
-		a.modes, b.modes = Readable, Writable
+		c.modes, b.modes = Readable, Writable
 	}
-	a.s.FD, b.s.FD = -1, -1
-	if err := a.share(b); err != nil {
-		_ = a.Close()
+	c.s.FD, b.s.FD = -1, -1
+	if err := c.share(b); err != nil {
+		_ = c.Close()
 		_ = b.Close()
 		return err
 	}

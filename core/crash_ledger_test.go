@@ -22,7 +22,7 @@ type redeliveredQueue struct {
 var redelivered = primitive{
 	sources: []string{"internal/stream/ledger", "internal/stream/redelivery", "internal/stream/stream", "internal/futex/mutex"},
 	make: func(t testing.TB) scene {
-		q, err := NewJoinableQueue(0, Redeliver())
+		q, err := NewJoinableQueue(Redeliver())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ type openScene struct {
 var lives = primitive{
 	sources: []string{"internal/shm", "queue", "conn.go"},
 	make: func(t testing.TB) scene {
-		q, err := NewJoinableQueue(0)
+		q, err := NewJoinableQueue()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func useQueue(q *Queue) error {
 }
 
 func createAndClose() error {
-	q, err := NewQueue(0)
+	q, err := NewQueue()
 	if err != nil {
 		return err
 	}

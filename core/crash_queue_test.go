@@ -23,9 +23,9 @@ func makeQueueScene(t testing.TB, joinable bool) *queueScene {
 	q := new(JoinableQueue)
 	err := error(nil)
 	if joinable {
-		err = CreateJoinableQueue(q, 0, false)
+		err = q.Create(0, false)
 	} else {
-		err = CreateQueue(&q.Queue, 0)
+		err = q.Queue.Create(0)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -228,7 +228,7 @@ func makePostedQueues(t testing.TB, maxItems uint64) *posted {
 	s := new(posted)
 	var ways [2]*way
 	for i := range ways {
-		q, err := NewQueue(maxItems)
+		q, err := NewQueue(MaxItems(maxItems))
 		if err != nil {
 			t.Fatal(err)
 		}

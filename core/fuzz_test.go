@@ -73,7 +73,7 @@ func addSeeds(f *testing.F, add func(patches []byte)) {
 func FuzzQueue(f *testing.F) {
 	addSeeds(f, func(patches []byte) { f.Add(patches) })
 	f.Fuzz(func(t *testing.T, patches []byte) {
-		q, err := NewJoinableQueue(20)
+		q, err := NewJoinableQueue(MaxItems(20))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,35 +11,22 @@ import (
 // are copied for those who get them, since the queue keeps what was put.
 type JoinableQueue struct{ Queue }
 
-// JoinableOption is an option of NewJoinableQueue.
-type JoinableOption func(*joinableOptions)
-
-type joinableOptions struct{ redeliver bool }
-
-// Redeliver has the items that a process had got and not dealt with when it died return
-// to the queue, before all others and in the order in which they were put. They do not
-// wait for room, so a queue may have more than maxItems for a while. Whoever waits in
-// Get or Join, and whoever calls another method that gets or counts items, sees to it,
-// at most twice a second; so it takes about a second. After an immediate Shutdown they
-// count as dealt with instead.
-func Redeliver() JoinableOption { return func(o *joinableOptions) { o.redeliver = true } }
-
-// NewJoinableQueue makes a queue as NewQueue does.
-func NewJoinableQueue(maxItems uint64, options ...JoinableOption) (*JoinableQueue, error) {
-	var o joinableOptions
-	for _, option := range options {
-		option(&o)
+// NewJoinableQueue makes a queue. Options: MaxItems, Redeliver.
+func NewJoinableQueue(list ...Option) (*JoinableQueue, error) {
+	o, err := choose(list, "MaxItems", "Redeliver")
+	if err != nil {
+		return nil, err
 	}
 	q := new(JoinableQueue)
-	if err := CreateJoinableQueue(q, maxItems, o.redeliver); err != nil {
+	if err := q.Create(o.maxItems, o.redeliver); err != nil {
 		return nil, err
 	}
 	return q, nil
 }
 
-// CreateJoinableQueue makes q a new queue: NewJoinableQueue for language bindings.
-func CreateJoinableQueue(q *JoinableQueue, maxItems uint64, redeliver bool) error {
-	if err := CreateQueue(&q.Queue, maxItems); err != nil {
+// Create makes q a new queue: NewJoinableQueue for language bindings.
+func (q *JoinableQueue) Create(maxItems uint64, redeliver bool) error {
+	if err := q.Queue.Create(maxItems); err != nil {
 		return err
 	}
 	q.stream().Keep(redeliver)

@@ -73,7 +73,7 @@ func (r *queueReference) nothing() error {
 func TestQueueProperties(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		r := queueReference{maxItems: rapid.SampledFrom([]int{0, 1, 2, 7}).Draw(rt, "maxItems")}
-		q, err := NewJoinableQueue(uint64(r.maxItems))
+		q, err := NewJoinableQueue(MaxItems(uint64(r.maxItems)))
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -25,18 +25,21 @@ type Queue struct {
 	_    uint32
 }
 
-// NewQueue makes a queue of at most maxItems items, without limit if that is 0.
-// Without limit the queue grows, and gives memory back as it is drained.
-func NewQueue(maxItems uint64) (*Queue, error) {
+// NewQueue makes a queue. Option: MaxItems.
+func NewQueue(list ...Option) (*Queue, error) {
+	o, err := choose(list, "MaxItems")
+	if err != nil {
+		return nil, err
+	}
 	q := new(Queue)
-	if err := CreateQueue(q, maxItems); err != nil {
+	if err := q.Create(o.maxItems); err != nil {
 		return nil, err
 	}
 	return q, nil
 }
 
-// CreateQueue makes q a new queue: NewQueue for language bindings.
-func CreateQueue(q *Queue, maxItems uint64) error {
+// Create makes q a new queue: NewQueue for language bindings.
+func (q *Queue) Create(maxItems uint64) error {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("creating a queue: %w", err)

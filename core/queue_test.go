@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func newQueue(t testing.TB, maxItems uint64, options ...JoinableOption) *JoinableQueue {
+func newQueue(t testing.TB, maxItems uint64, options ...Option) *JoinableQueue {
 	t.Helper()
-	q, err := NewJoinableQueue(maxItems, options...)
+	q, err := NewJoinableQueue(append(options, MaxItems(maxItems))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func newQueue(t testing.TB, maxItems uint64, options ...JoinableOption) *Joinabl
 func newPlainQueue(t testing.TB, maxItems uint64) *JoinableQueue {
 	t.Helper()
 	q := new(JoinableQueue)
-	if err := CreateQueue(&q.Queue, maxItems); err != nil {
+	if err := q.Queue.Create(maxItems); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -74,7 +74,7 @@ func shareQueues(t testing.TB, queues ...*JoinableQueue) (files []*os.File) {
 }
 
 func ExampleQueue() {
-	q, err := NewQueue(3)
+	q, err := NewQueue(MaxItems(3))
 	if err != nil {
 		panic(err)
 	}
@@ -381,7 +381,7 @@ func TestJoin(t *testing.T) {
 }
 
 func TestClosedQueue(t *testing.T) {
-	q, err := NewQueue(0)
+	q, err := NewQueue()
 	if err != nil {
 		t.Fatal(err)
 	}

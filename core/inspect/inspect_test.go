@@ -80,7 +80,7 @@ const (
 
 func newQueue(t *testing.T, maxItems uint64) (*core.JoinableQueue, *os.File) {
 	t.Helper()
-	q := must(core.NewJoinableQueue(maxItems))
+	q := must(core.NewJoinableQueue(core.MaxItems(maxItems)))
 	file, bell, err := q.Files()
 	if err != nil {
 		t.Fatal(err)

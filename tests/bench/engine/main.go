@@ -48,7 +48,7 @@ func main() {
 
 // ask puts n items into a queue whose consumer is a process it starts.
 func ask(what string, n int, each bool) time.Duration {
-	there, back := must(core.NewQueue(0)), must(core.NewQueue(0))
+	there, back := must(core.NewQueue()), must(core.NewQueue())
 	child := exec.Command(must(os.Executable()), what, strconv.Itoa(n), "answer")
 	child.Stderr = os.Stderr
 	for _, q := range []*core.Queue{there, back} {
