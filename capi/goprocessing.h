@@ -851,10 +851,12 @@ int gop_barrier_time_out(gop_segment *s, uint64_t offset, gop_waiter *w, uint32_
 /* [engine] Ends a wait as if w had not arrived. */
 int gop_barrier_withdraw(gop_segment *s, uint64_t offset, gop_waiter *w);
 
-/* [engine] Breaks the barrier for those who wait, and makes it new. */
+/* [engine] Breaks the barrier for those who wait, and makes it new. While an action
+ * runs it waits, unless it is the action's thread, as gop_barrier_arrive was told,
+ * that calls it. */
 int gop_barrier_reset(gop_segment *s, uint64_t offset, int how, int64_t deadline);
 
-/* [engine] Breaks the barrier. */
+/* [engine] Breaks the barrier, and waits as gop_barrier_reset does. */
 int gop_barrier_abort(gop_segment *s, uint64_t offset, int how, int64_t deadline);
 
 /* [engine] How many have arrived and wait. */

@@ -70,11 +70,13 @@ func (b *Barrier) Wait(ctx context.Context) (index int, err error) {
 	}
 }
 
-// Reset makes those who wait return ErrBroken, and the barrier new.
-func (b *Barrier) Reset() error { return b.ResetWithin(atOnce()) }
+// Reset makes those who wait return ErrBroken, and the barrier new. If a party runs
+// an action, which those of other languages may, it waits until that has ended.
+// Error: the cause of ctx's end.
+func (b *Barrier) Reset(ctx context.Context) error { return b.ResetWithin(within(ctx)) }
 
-// Abort breaks the barrier.
-func (b *Barrier) Abort() error { return b.AbortWithin(atOnce()) }
+// Abort breaks the barrier, and waits as Reset does.
+func (b *Barrier) Abort(ctx context.Context) error { return b.AbortWithin(within(ctx)) }
 
 // Broken reports whether the barrier is broken.
 func (b *Barrier) Broken() bool { return b.b.Broken() }
@@ -110,8 +112,10 @@ func (b *Barrier) TimeOut(w *Waiter) (index int, err error) { return b.b.TimeOut
 // Withdraw ends the wait of w as if it had not arrived.
 func (b *Barrier) Withdraw(w *Waiter) error { return b.b.Withdraw(b.s, w) }
 
-// ResetWithin is Reset within the limit l, for language bindings.
+// ResetWithin is Reset within the limit l, for language bindings. The thread that
+// runs an action may call it, if ArriveWithin was told which that is: it breaks the
+// round.
 func (b *Barrier) ResetWithin(l *Limit) error { return b.b.Reset(b.s, l) }
 
-// AbortWithin is Abort within the limit l, for language bindings.
+// AbortWithin is Abort within the limit l, likewise.
 func (b *Barrier) AbortWithin(l *Limit) error { return b.b.Abort(b.s, l) }

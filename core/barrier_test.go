@@ -62,7 +62,7 @@ func TestBarrier(t *testing.T) {
 	if _, err := b.Wait(t.Context()); err != ErrBroken || !b.Broken() {
 		t.Errorf("got %v", err)
 	}
-	if err := b.Reset(); err != nil || b.Broken() || b.Parties() != 3 {
+	if err := b.Reset(t.Context()); err != nil || b.Broken() || b.Parties() != 3 {
 		t.Error(err)
 	}
 	done := make(chan error)
@@ -74,7 +74,7 @@ func TestBarrier(t *testing.T) {
 		n, err := b.Waiting()
 		return n == 1 || err != nil
 	})
-	if err := b.Abort(); err != nil {
+	if err := b.Abort(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if err := <-done; err != ErrBroken {
@@ -121,7 +121,7 @@ func init() {
 				cancel()
 			}
 			if err == ErrBroken {
-				err = b.Reset()
+				err = b.Reset(context.Background())
 			}
 			if err != nil {
 				return err
@@ -162,7 +162,7 @@ func TestKilledPartyBreaksTheBarrier(t *testing.T) {
 func TestBarrierSurvives(t *testing.T) {
 	a, b := newBarrier(t, 2)
 	killAtRandom(t, 4, "use barrier", a)
-	if err := b.Reset(); err != nil {
+	if err := b.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 100 {

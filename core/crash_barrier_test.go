@@ -97,7 +97,7 @@ func (s *barrierScene) survivors() []func(context.Context) error {
 }
 
 func (s *barrierScene) check([]*victim) error {
-	if err := s.b.Reset(); err != nil {
+	if err := s.b.ResetWithin(always()); err != nil {
 		return err
 	}
 	if n, err := s.b.Waiting(); n != 0 || err != nil {

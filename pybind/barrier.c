@@ -221,7 +221,7 @@ change(barrier *self, blocking_call call)
         return raise_uninitialized((PyObject *)self);
     }
     engine_arguments a = arguments_of(self);
-    int rc = engine_block(call, &a, DEADLINE_NOW);
+    int rc = engine_block(call, &a, GOP_FOREVER);
     if (rc != 0) {
         return rc == WAIT_RAISED ? NULL : raise_errno(rc, "barrier");
     }

@@ -205,6 +205,59 @@ def test_arriving_during_the_action(our_ctx: Any) -> None:
     assert results == [0, 0, 0]
 
 
+@pytest.mark.parametrize("change", ["reset", "abort"])
+def test_a_change_waits_for_the_action(ctx: Any, change: str) -> None:
+    acting, finish = threading.Event(), threading.Event()
+
+    def act() -> None:
+        acting.set()
+        finish.wait(60)
+
+    barrier = ctx.Barrier(2, act)
+    results: list[Any] = []
+    parties = [threading.Thread(target=lambda: results.append(attempt(barrier))) for _ in range(2)]
+    changer = threading.Thread(target=getattr(barrier, change))
+    for thread in parties:
+        thread.start()
+    assert acting.wait(60)
+    changer.start()
+    changer.join(0.1)
+    assert changer.is_alive()
+    assert results == []
+    finish.set()
+    for thread in [*parties, changer]:
+        thread.join()
+    # The standard library's barrier may be aborted before the first has seen the end.
+    assert set(results) in ([{0, 1}] if change == "reset" else [{0, 1}, {"broken", 1}])
+    assert barrier.broken == (change == "abort")
+
+
+def test_ctrl_c_while_a_reset_waits_for_the_action(our_ctx: Any) -> None:
+    acting, finish = threading.Event(), threading.Event()
+
+    def act() -> None:
+        acting.set()
+        finish.wait(60)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    barrier = our_ctx.Barrier(1, act)
+    thread = threading.Thread(target=barrier.wait)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        thread.start()
+        assert acting.wait(60)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            barrier.reset()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        finish.set()
+        thread.join()
+    assert barrier.wait() == 0
+
+
 def test_an_action_that_resets(our_ctx: Any) -> None:
     barrier = our_ctx.Barrier(1, lambda: barrier.reset())
     assert attempt(barrier) == "broken"

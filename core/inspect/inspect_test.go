@@ -243,7 +243,7 @@ func TestSlots(t *testing.T) {
 	lock := must(a.NewLock())
 	condition := must(a.NewCondition())
 	barrier := must(a.NewBarrier(7))
-	if err := barrier.Abort(); err != nil {
+	if err := barrier.Abort(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if !semaphore.TryAcquire() || !lock.TryLock() {

@@ -155,22 +155,50 @@ func (b *Barrier) look(s *shm.Segment) {
 // that there is an action, the caller runs it and calls Finish, and else the round
 // is complete: index is the caller's, and e nil. Otherwise the caller calls Wait.
 func (b *Barrier) Arrive(s *shm.Segment, tid uint32, acts bool, l *futex.Limit) (e *Waiter, index int, last bool, err error) {
-	for {
-		if err := b.lock(s, l); err != nil {
-			return nil, 0, false, err
-		}
-		if b.phase() != acting {
-			break
-		}
-		word := b.word.Load()
-		b.unlock()
-		if _, err := futex.Await(l, b.futex(), &b.spin, actionWait{s, b, word}); err != nil {
-			return nil, 0, false, err
-		}
+	if err := b.lockIdle(s, l, false); err != nil {
+		return nil, 0, false, err
 	}
 	defer b.unlock()
 	e, index, last, err = b.arrive(s, tid, acts)
 	return e, index, last, err
+}
+
+// lockIdle takes the mutex while no action runs; unless, if actors may, the calling
+// thread is the one that runs it.
+func (b *Barrier) lockIdle(s *shm.Segment, l *futex.Limit, actors bool) error {
+	for {
+		if err := b.lock(s, l); err != nil {
+			return err
+		}
+		if b.phase() != acting {
+			return nil
+		}
+		if actors {
+			acts, err := b.acts(s)
+			if err != nil {
+				b.unlock()
+				return err
+			}
+			if acts {
+				return nil
+			}
+		}
+		word := b.word.Load()
+		b.unlock()
+		if _, err := futex.Await(l, b.futex(), &b.spin, actionWait{s, b, word}); err != nil {
+			return err
+		}
+	}
+}
+
+// acts reports whether the calling thread runs the action.
+func (b *Barrier) acts(s *shm.Segment) (acts bool, err error) {
+	tid := uint32(unix.Gettid())
+	err = b.table().each(s, func(e *Waiter) bool {
+		acts = acts || e.state() == waiting && e.ticket+1 >= uint64(b.parties) && e.mine() && e.tid == tid
+		return true
+	})
+	return acts, err
 }
 
 func (b *Barrier) arrive(s *shm.Segment, tid uint32, acts bool) (e *Waiter, index int, last bool, err error) {
@@ -234,8 +262,8 @@ func (w actionWait) Try(slept bool) bool {
 }
 
 // Finish ends the action of e, the last to arrive. ok: it succeeded, and the round
-// is complete unless the barrier was reset or aborted meanwhile. Otherwise the
-// barrier breaks.
+// is complete unless the action itself has reset or aborted the barrier. Otherwise
+// the barrier breaks.
 func (b *Barrier) Finish(s *shm.Segment, e *Waiter, ok bool) error {
 	if !e.mine() {
 		return errStale
@@ -342,9 +370,11 @@ func (b *Barrier) Withdraw(s *shm.Segment, e *Waiter) error {
 	return err
 }
 
-// Reset breaks the round for those who wait, and begins another.
+// Reset breaks the round for those who wait, and begins another. It waits, as l
+// allows, while an action runs: that round is not the one to be broken. From the
+// action itself, by the thread that Arrive was given, it breaks the round at once.
 func (b *Barrier) Reset(s *shm.Segment, l *futex.Limit) error {
-	if err := b.lock(s, l); err != nil {
+	if err := b.lockIdle(s, l, true); err != nil {
 		return err
 	}
 	defer b.unlock()
@@ -352,9 +382,9 @@ func (b *Barrier) Reset(s *shm.Segment, l *futex.Limit) error {
 	return b.end(s, false, filling)
 }
 
-// Abort breaks the barrier.
+// Abort breaks the barrier, and waits for an action as Reset does.
 func (b *Barrier) Abort(s *shm.Segment, l *futex.Limit) error {
-	if err := b.lock(s, l); err != nil {
+	if err := b.lockIdle(s, l, true); err != nil {
 		return err
 	}
 	defer b.unlock()

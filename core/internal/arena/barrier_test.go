@@ -1,6 +1,7 @@
 package arena
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -71,6 +72,46 @@ func TestAction(t *testing.T) {
 		t.Error("not broken")
 	}
 	checkEmpty(t, s, b.table())
+}
+
+// Reset and Abort break no round whose action runs, unless they are the action.
+func TestChangeDuringTheAction(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	self := uint32(unix.Gettid())
+	for _, change := range []func(*Barrier, *shm.Segment, *futex.Limit) error{(*Barrier).Reset, (*Barrier).Abort} {
+		for _, tid := range []uint32{0, 1, self} {
+			s, b := newBarrier(t, 2)
+			e := b.arriveTest(t, s, true, false)
+			actor, _, _, err := b.Arrive(s, tid, true, atOnce)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tid == self {
+				if err := change(b, s, atOnce); err != nil {
+					t.Error(err)
+				}
+				b.waitTest(t, s, e, 0, ErrBroken)
+				if err := b.Finish(s, actor, true); err != ErrBroken {
+					t.Error(err)
+				}
+				continue
+			}
+			if err := change(b, s, &futex.Limit{How: futex.Spin}); err != unix.EAGAIN {
+				t.Errorf("changed during the action: %v", err)
+			}
+			done := make(chan error)
+			go func() { done <- change(b, s, soon()) }()
+			time.Sleep(time.Millisecond) // whether it sleeps already or not
+			if err := b.Finish(s, actor, true); err != nil {
+				t.Error(err)
+			}
+			b.waitTest(t, s, e, 0, nil)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // Whoever is killed while it looks for the dead leaves them to the next who does.
