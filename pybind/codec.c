@@ -234,13 +234,19 @@ encode_object(codec_item *item, PyObject *obj, bool in_band)
     return result;
 }
 
-static int
-encode(PyObject *obj, codec_item *item, bool in_band)
+static void
+begin(codec_item *item)
 {
     item->item = (gop_item){0};
     item->source = item->view.obj = NULL;
     item->views = NULL;
     item->parts = NULL;
+}
+
+static int
+encode(PyObject *obj, codec_item *item, bool in_band)
+{
+    begin(item);
     PyTypeObject *type = Py_TYPE(obj);
     if (type == &PyLong_Type) {
         int overflow;
@@ -277,6 +283,17 @@ int
 codec_encode_in_band(PyObject *obj, codec_item *item)
 {
     return encode(obj, item, true);
+}
+
+int
+codec_encode_bytes(PyObject *obj, codec_item *item)
+{
+    begin(item);
+    if (PyObject_GetBuffer(obj, &item->view, PyBUF_CONTIG_RO) < 0) {
+        return -1;
+    }
+    item->item.parts[0] = (gop_part){.data = item->view.buf, .len = (uint64_t)item->view.len};
+    return 0;
 }
 
 void

@@ -13,12 +13,12 @@
 
 #include "../capi/goprocessing.h"
 
-/* A pickle made by codec_encode, valid until codec_release, and not to be moved. */
+/* What was made by codec_encode and the like, valid until codec_release, and not to be moved. */
 typedef struct codec_item {
     gop_item item;
     char bytes[512];  /* short pickles, and what is around a payload in the second part */
     PyObject *source; /* what has the payload, or the pickle; or NULL */
-    Py_buffer view;   /* of the pickle; view.obj may be NULL */
+    Py_buffer view;   /* of the pickle or the bytes; view.obj may be NULL */
     Py_buffer *views; /* of the buffers, of which there are item.nbuffers */
     gop_part *parts;  /* the same for the engine */
 } codec_item;
@@ -28,6 +28,10 @@ int codec_encode(PyObject *obj, codec_item *item);
 
 /* The same without buffers: all of it is in the parts. */
 int codec_encode_in_band(PyObject *obj, codec_item *item);
+
+/* The bytes of a bytes-like object instead of a pickle. 0, or -1 with TypeError or
+ * BufferError set and nothing to release. */
+int codec_encode_bytes(PyObject *obj, codec_item *item);
 
 void codec_release(codec_item *item);
 

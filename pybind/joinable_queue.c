@@ -68,10 +68,10 @@ call_abandoned(const gop_engine *e, void *arg, int how, int64_t Py_UNUSED(deadli
     return e->gop_queue_abandoned(sink->origin, sink->buf, sink->cap, &sink->received, how);
 }
 
-/* Takes an item and appends it to objs. 1, 0 when there is none; -1 with an exception
- * set, and *taken false if no item was taken. */
+/* Takes an item and appends it to objs, or its bytes to undecoded. 1, 0 when there is
+ * none; -1 with an exception set, and *taken false if no item was taken. */
 static int
-take_abandoned(queue_object *self, PyObject *objs, bool *taken)
+take_abandoned(queue_object *self, PyObject *objs, PyObject *undecoded, bool *taken)
 {
     char buf[RECORD_INLINE];
     record_sink sink = {.origin = &self->queue, .buf = buf, .cap = sizeof(buf)};
@@ -87,7 +87,14 @@ take_abandoned(queue_object *self, PyObject *objs, bool *taken)
         }
         return -1;
     }
-    PyObject *obj = record_decode((PyObject *)self, &self->queue.seg, &sink.received, buf, bytes);
+    PyObject *obj;
+    if (self->codec == NULL) {
+        obj = record_decode((PyObject *)self, &self->queue.seg, &sink.received, buf, bytes);
+    }
+    else {
+        bytes = record_bytes((PyObject *)self, &self->queue.seg, &sink.received, buf, bytes);
+        obj = bytes != NULL ? queue_decode(self, bytes, undecoded) : NULL;
+    }
     int result = obj == NULL ? -1 : PyList_Append(objs, obj);
     Py_XDECREF(obj);
     return result < 0 ? -1 : 1;
@@ -98,7 +105,8 @@ PyDoc_STRVAR(abandoned_doc,
 "Return the items that processes had got when they died, and not marked by\n"
 "task_done(), unless the queue redelivers those. It is for this process now to mark\n"
 "them. Of what was never marked and is more than some 64 MiB only the latest is known.\n"
-"If one cannot be unpickled the others are in the attribute `items` of the exception.");
+"If one cannot be unpickled the others are in the attribute `items` of the exception,\n"
+"and what a codec cannot decode is as bytes in its attribute `undecoded`.");
 
 static PyObject *
 abandoned(queue_object *self, PyObject *Py_UNUSED(ignored))
@@ -107,39 +115,36 @@ abandoned(queue_object *self, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     PyObject *objs = PyList_New(0);
-    if (objs == NULL) {
+    PyObject *undecoded = PyList_New(0);
+    if (objs == NULL || undecoded == NULL) {
+        Py_XDECREF(objs);
+        Py_XDECREF(undecoded);
         return NULL;
     }
     PyObject *failure = NULL;
     bool taken;
     int result;
     do {
-        result = take_abandoned(self, objs, &taken);
+        result = take_abandoned(self, objs, undecoded, &taken);
         if (result < 0) {
             error_keep(&failure);
         }
     } while (taken);
-    if (failure == NULL) {
-        return objs;
-    }
-    error_restore(failure);
-    error_set_attribute("items", objs);
-    Py_DECREF(objs);
-    return NULL;
+    return queue_decoded(objs, undecoded, failure);
 }
 
 static int
 joinable_queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"maxsize", "redeliver", NULL};
-    PyObject *maxsize = NULL;
+    static char *names[] = {"maxsize", "redeliver", "codec", NULL};
+    PyObject *maxsize = NULL, *codec = NULL;
     int redeliver = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$p:JoinableQueue", names, &maxsize,
-                                     &redeliver))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$pO:JoinableQueue", names, &maxsize,
+                                     &redeliver, &codec))
     {
         return -1;
     }
-    return queue_make(self, maxsize, redeliver ? QUEUE_REDELIVERS : QUEUE_JOINABLE);
+    return queue_make(self, maxsize, codec, redeliver ? QUEUE_REDELIVERS : QUEUE_JOINABLE);
 }
 
 static PyMethodDef joinable_queue_methods[] = {
@@ -150,7 +155,7 @@ static PyMethodDef joinable_queue_methods[] = {
 };
 
 PyDoc_STRVAR(joinable_queue_doc,
-"JoinableQueue(maxsize=0, *, redeliver=False)\n--\n\n"
+"JoinableQueue(maxsize=0, *, redeliver=False, codec=None)\n--\n\n"
 "A queue that knows which of its items are still worked on, and by which process. If\n"
 "redeliver is true, those of a process that died return to its front.");
 

@@ -2,8 +2,6 @@
 #include "queue.h"
 
 #include "arguments.h"
-#include "codec.h"
-#include "record.h"
 
 static PyObject *queue_full;  /* queue.Full */
 static PyObject *queue_empty; /* queue.Empty */
@@ -102,7 +100,8 @@ queue_put(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
         return queue_raise_not_open(self);
     }
     codec_item item;
-    if (codec_encode(obj, &item) < 0) {
+    int encoded = self->codec == NULL ? codec_encode(obj, &item) : queue_encode(self, obj, &item);
+    if (encoded < 0) {
         return queue_pickling_failed(self, obj);
     }
     PyObject *result = queue_write(self, &item.item, deadline);
@@ -148,13 +147,23 @@ queue_get_failed(int rc)
     }
 }
 
+int
+queue_take(queue_object *self, record_sink *sink, int64_t deadline, PyObject **bytes)
+{
+    sink->origin = &self->queue;
+    return record_read(call_receive, sink, UINT64_MAX, deadline, bytes);
+}
+
 PyObject *
 queue_receive(queue_object *self, int64_t deadline)
 {
+    if (self->codec != NULL) {
+        return queue_receive_encoded(self, deadline);
+    }
     char buf[RECORD_INLINE];
-    record_sink sink = {.origin = &self->queue, .buf = buf, .cap = sizeof(buf)};
+    record_sink sink = {.buf = buf, .cap = sizeof(buf)};
     PyObject *bytes;
-    int rc = record_read(call_receive, &sink, UINT64_MAX, deadline, &bytes);
+    int rc = queue_take(self, &sink, deadline, &bytes);
     if (rc != 0) {
         return queue_get_failed(rc);
     }
@@ -166,7 +175,8 @@ PyDoc_STRVAR(queue_get_doc,
 "Remove the oldest item from the queue and return it. If the queue is empty,\n"
 "wait for an item, at most timeout seconds, or not at all if block is false,\n"
 "and then raise queue.Empty. Raise ShutDown if the queue is empty and was shut\n"
-"down.");
+"down. If the codec cannot decode the item, its bytes are in the attribute\n"
+"`undecoded` of the exception, a list.");
 
 static PyObject *
 queue_get(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -307,6 +317,12 @@ queue_get_bell(queue_object *self, void *Py_UNUSED(closure))
 }
 
 static PyObject *
+queue_get_codec(queue_object *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(self->codec != NULL ? self->codec : Py_None);
+}
+
+static PyObject *
 queue_get_maxsize(queue_object *self, void *Py_UNUSED(closure))
 {
     if (queue_check(self) < 0) {
@@ -373,7 +389,7 @@ maxsize_from(PyObject *arg, uint64_t *maxsize)
 }
 
 int
-queue_make(queue_object *self, PyObject *maxsize, queue_kind kind)
+queue_make(queue_object *self, PyObject *maxsize, PyObject *codec, queue_kind kind)
 {
     uint64_t most = 0;
     if (maxsize != NULL && maxsize_from(maxsize, &most) < 0) {
@@ -382,6 +398,9 @@ queue_make(queue_object *self, PyObject *maxsize, queue_kind kind)
     /* Other threads may be inside calls on the segment, so it is never replaced. */
     if (self->queue.seg.window[0] != NULL) {
         PyErr_Format(PyExc_RuntimeError, "%s.__init__() was called before", Py_TYPE(self)->tp_name);
+        return -1;
+    }
+    if (queue_set_codec(self, codec) < 0) {
         return -1;
     }
     const gop_engine *e = engine();
@@ -402,24 +421,24 @@ queue_make(queue_object *self, PyObject *maxsize, queue_kind kind)
 static int
 queue_init(queue_object *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"maxsize", NULL};
-    PyObject *maxsize = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Queue", names, &maxsize)) {
+    static char *names[] = {"maxsize", "codec", NULL};
+    PyObject *maxsize = NULL, *codec = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$O:Queue", names, &maxsize, &codec)) {
         return -1;
     }
-    return queue_make(self, maxsize, QUEUE_PLAIN);
+    return queue_make(self, maxsize, codec, QUEUE_PLAIN);
 }
 
 PyDoc_STRVAR(queue_attach_doc,
-"_attach($type, memory, bell=-1, /)\n--\n\n"
+"_attach($type, memory, bell=-1, codec=None, /)\n--\n\n"
 "Make an object of the queue whose descriptors these are, and own them.");
 
 static PyObject *
 queue_attach(PyTypeObject *type, PyObject *args)
 {
-    PyObject *file;
+    PyObject *file, *codec = NULL;
     int bell = -1;
-    if (!PyArg_ParseTuple(args, "O|i:_attach", &file, &bell)) {
+    if (!PyArg_ParseTuple(args, "O|iO:_attach", &file, &bell, &codec)) {
         return NULL;
     }
     int memory = PyObject_AsFileDescriptor(file);
@@ -431,7 +450,8 @@ queue_attach(PyTypeObject *type, PyObject *args)
         return NULL;
     }
     queue_object *self = queue_alloc(type);
-    if (self == NULL) {
+    if (self == NULL || queue_set_codec(self, codec) < 0) {
+        Py_XDECREF(self);
         return NULL;
     }
     int rc = e->gop_queue_open(&self->queue, memory, bell);
@@ -448,6 +468,9 @@ queue_dealloc(queue_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     gop_queue_close(&self->queue);
+    Py_XDECREF(self->codec);
+    Py_XDECREF(self->encode);
+    Py_XDECREF(self->decode);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -459,6 +482,10 @@ static PyMethodDef queue_methods[] = {
      queue_put_many_doc},
     {"get_many", (PyCFunction)(void (*)(void))queue_get_many, METH_FASTCALL | METH_KEYWORDS,
      queue_get_many_doc},
+    {"put_bytes", (PyCFunction)(void (*)(void))queue_put_bytes, METH_FASTCALL | METH_KEYWORDS,
+     queue_put_bytes_doc},
+    {"get_bytes", (PyCFunction)(void (*)(void))queue_get_bytes, METH_FASTCALL | METH_KEYWORDS,
+     queue_get_bytes_doc},
     {"put_nowait", (PyCFunction)queue_put_nowait, METH_O, queue_put_nowait_doc},
     {"get_nowait", (PyCFunction)queue_get_nowait, METH_NOARGS, queue_get_nowait_doc},
     {"qsize", (PyCFunction)queue_qsize, METH_NOARGS, queue_qsize_doc},
@@ -468,8 +495,6 @@ static PyMethodDef queue_methods[] = {
      queue_shutdown_doc},
     {"close", (PyCFunction)queue_close, METH_NOARGS, queue_close_doc},
     {"_fileno", (PyCFunction)queue_fileno, METH_NOARGS, queue_fileno_doc},
-    {"_put_bytes", (PyCFunction)queue_put_bytes, METH_O, queue_put_bytes_doc},
-    {"_get_bytes", (PyCFunction)queue_get_bytes, METH_NOARGS, queue_get_bytes_doc},
     {"_poll", (PyCFunction)(void (*)(void))queue_poll, METH_FASTCALL | METH_KEYWORDS,
      queue_poll_doc},
     {"_watch", (PyCFunction)queue_watch, METH_NOARGS, queue_watch_doc},
@@ -484,12 +509,13 @@ static PyGetSetDef queue_getset[] = {
     {"_readable", (getter)queue_get_readable, NULL, NULL, NULL},
     {"_writable", (getter)queue_get_writable, NULL, NULL, NULL},
     {"_bell", (getter)queue_get_bell, NULL, NULL, NULL},
+    {"_codec", (getter)queue_get_codec, NULL, NULL, NULL},
     {"_maxsize", (getter)queue_get_maxsize, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 PyDoc_STRVAR(queue_doc,
-"Queue(maxsize=0)\n--\n\n"
+"Queue(maxsize=0, *, codec=None)\n--\n\n"
 "A queue shared by processes, of at most maxsize items if that is positive.");
 
 static PyType_Slot queue_slots[] = {

@@ -3,55 +3,6 @@
 
 #include "arguments.h"
 
-const char queue_put_bytes_doc[] = "_put_bytes($self, buf, /)\n--\n\n"
-                                   "Put an item that was pickled already.";
-
-PyObject *
-queue_put_bytes(queue_object *self, PyObject *buf)
-{
-    if (!self->writable) {
-        return queue_raise_not_open(self);
-    }
-    Py_buffer view;
-    if (PyObject_GetBuffer(buf, &view, PyBUF_CONTIG_RO) < 0) {
-        return NULL;
-    }
-    gop_item item = {.parts = {{.data = view.buf, .len = (uint64_t)view.len}}};
-    PyObject *result = queue_write(self, &item, GOP_FOREVER);
-    PyBuffer_Release(&view);
-    return result;
-}
-
-const char queue_get_bytes_doc[] = "_get_bytes($self, /)\n--\n\n"
-                                   "Get an item as its pickle.";
-
-static int
-call_get(const gop_engine *e, void *arg, int how, int64_t deadline)
-{
-    record_sink *sink = arg;
-    return e->gop_queue_get(sink->origin, sink->buf, sink->cap, &sink->received.len, how, deadline);
-}
-
-PyObject *
-queue_get_bytes(queue_object *self, PyObject *Py_UNUSED(ignored))
-{
-    if (!self->readable) {
-        return queue_raise_not_open(self);
-    }
-    char buf[RECORD_INLINE];
-    record_sink sink = {.origin = &self->queue, .buf = buf, .cap = sizeof(buf)};
-    PyObject *bytes;
-    int rc = record_read(call_get, &sink, UINT64_MAX, GOP_FOREVER, &bytes);
-    if (rc == -EBADMSG) {
-        /* It has buffers: its pickle alone is not all of it. */
-        return record_pickle(queue_receive(self, GOP_FOREVER));
-    }
-    if (rc != 0) {
-        return queue_get_failed(rc);
-    }
-    return bytes ? bytes : PyBytes_FromStringAndSize(buf, (Py_ssize_t)sink.received.len);
-}
-
 static int
 call_poll(const gop_engine *e, void *arg, int how, int64_t deadline)
 {

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "arguments.h"
-#include "codec.h"
 #include "errors.h"
 
 static parameters put_many_parameters = {
@@ -54,7 +53,7 @@ batch_add(batch_source *batch, const codec_item *item)
     return 0;
 }
 
-/* Pickles the objects of a list into a batch. Those that the class's own
+/* Encodes the objects of a list into a batch. Those that the class's own
  * _on_queue_feeder_error has dealt with are taken out of the list. */
 static int
 batch_fill(batch_source *batch, queue_object *self, PyObject *objs)
@@ -62,7 +61,8 @@ batch_fill(batch_source *batch, queue_object *self, PyObject *objs)
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(objs);) {
         PyObject *obj = Py_NewRef(PyList_GET_ITEM(objs, i));
         codec_item item;
-        int result = codec_encode_in_band(obj, &item);
+        int result =
+            self->codec == NULL ? codec_encode_in_band(obj, &item) : queue_encode(self, obj, &item);
         if (result == 0) {
             result = batch_add(batch, &item);
             codec_release(&item);
@@ -177,27 +177,34 @@ call_get_many(const gop_engine *e, void *arg, int how, int64_t deadline)
 
 /* The object of the record at *p, which is moved to the next one. */
 static PyObject *
-decode_next(const char **p)
+decode_next(queue_object *self, const char **p, PyObject *undecoded)
 {
     uint64_t len;
     memcpy(&len, *p, sizeof(len));
     const char *data = *p + sizeof(len);
     *p = data + ((len + 7) & ~(uint64_t)7);
-    return codec_decode(data, len);
+    if (self->codec == NULL) {
+        return codec_decode(data, len);
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize(data, (Py_ssize_t)len);
+    return bytes != NULL ? queue_decode(self, bytes, undecoded) : NULL;
 }
 
 /* The objects of a batch. If one cannot be unpickled the others go with its exception. */
 static PyObject *
-decode_batch(const batch_sink *batch)
+decode_batch(queue_object *self, const batch_sink *batch)
 {
     PyObject *objs = PyList_New(0);
-    if (objs == NULL) {
+    PyObject *undecoded = PyList_New(0);
+    if (objs == NULL || undecoded == NULL) {
+        Py_XDECREF(objs);
+        Py_XDECREF(undecoded);
         return NULL;
     }
     PyObject *failure = NULL;
     const char *p = batch->data;
     for (uint64_t i = 0; i < batch->count; i++) {
-        PyObject *obj = decode_next(&p);
+        PyObject *obj = decode_next(self, &p, undecoded);
         if (obj == NULL) {
             error_keep(&failure);
             continue;
@@ -205,18 +212,10 @@ decode_batch(const batch_sink *batch)
         int result = PyList_Append(objs, obj);
         Py_DECREF(obj);
         if (result < 0) {
-            Py_XDECREF(failure);
-            Py_DECREF(objs);
-            return NULL;
+            error_keep(&failure);
         }
     }
-    if (failure == NULL) {
-        return objs;
-    }
-    error_restore(failure);
-    error_set_attribute("items", objs);
-    Py_DECREF(objs);
-    return NULL;
+    return queue_decoded(objs, undecoded, failure);
 }
 
 /* A list of the next object, which is large. */
@@ -244,7 +243,7 @@ get_list(queue_object *self, uint64_t most, int64_t deadline)
     int rc = engine_block(call_get_many, &batch, deadline);
     switch (rc) {
     case 0:
-        objs = decode_batch(&batch);
+        objs = decode_batch(self, &batch);
         break;
     case -EMSGSIZE:
     case -EBADMSG:
@@ -282,7 +281,8 @@ const char queue_get_many_doc[] =
     "Remove the oldest items from the queue and return them as a list: at least one,\n"
     "which is waited for as get() does, at most max_items, and as many of those that\n"
     "are there as one pass through the queue takes (64 KiB of pickles). If one of\n"
-    "them cannot be unpickled, the exception has the others in its attribute `items`.";
+    "them cannot be unpickled, the exception has the others in its attribute `items`,\n"
+    "and what a codec cannot decode as bytes in its attribute `undecoded`.";
 
 PyObject *
 queue_get_many(queue_object *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)

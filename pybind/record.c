@@ -195,3 +195,24 @@ record_pickle(PyObject *obj)
     Py_XDECREF(pickle);
     return bytes;
 }
+
+PyObject *
+record_bytes(PyObject *origin, gop_segment *segment, const gop_received *received, const char *buf,
+             PyObject *bytes)
+{
+    if (received->refs > 0 && !received->whole) {
+        return record_pickle(record_decode(origin, segment, received, buf, bytes));
+    }
+    if (received->refs == 0 && bytes != NULL) {
+        return bytes;
+    }
+    if (received->refs == 0) {
+        return PyBytes_FromStringAndSize(buf, (Py_ssize_t)received->len);
+    }
+    extent_origin from = {.object = origin, .segment = segment};
+    PyObject *view = extent_view(&from, ref_at(bytes != NULL ? PyBytes_AS_STRING(bytes) : buf, 0));
+    Py_XDECREF(bytes);
+    PyObject *copy = view != NULL ? PyBytes_FromObject(view) : NULL;
+    Py_XDECREF(view);
+    return copy;
+}

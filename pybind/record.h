@@ -63,6 +63,11 @@ PyObject *record_parts(PyObject *origin, gop_segment *segment, const gop_receive
 /* The pickle of obj, the result of record_decode or NULL, as bytes; takes it over. */
 PyObject *record_pickle(PyObject *obj);
 
+/* The bytes of such a record as they were written; if it has buffers, the pickle of its
+ * object. */
+PyObject *record_bytes(PyObject *origin, gop_segment *segment, const gop_received *received,
+                       const char *buf, PyObject *bytes);
+
 /* Most records fit into a buffer of this size on the stack. */
 #define RECORD_INLINE 2048
 

@@ -167,7 +167,7 @@ def test_a_producer_in_c(programs: Programs) -> None:
     fds = descriptors_of(queue)
     with running(programs("producer.c"), *fds, COUNT, inherits=fds) as process:
         until_blocked(process.pid)
-        assert [queue._get_bytes() for _ in range(COUNT)] == [b"%d" % i for i in range(COUNT)]
+        assert [queue.get_bytes() for _ in range(COUNT)] == [b"%d" % i for i in range(COUNT)]
     assert queue.empty()
 
 
@@ -178,7 +178,7 @@ def test_a_consumer_in_c(programs: Programs) -> None:
         assert process.stdout is not None
         until_blocked(process.pid)
         for i in range(COUNT):
-            queue._put_bytes(b"%d" % i)
+            queue.put_bytes(b"%d" % i)
         queue.shutdown()
         assert process.stdout.read().split() == [str(i) for i in range(COUNT)]
 
@@ -215,5 +215,5 @@ def test_a_program_with_ctypes(installed: Installation) -> None:
     with running(sys.executable, "-I", script, installed.library, 3, *fds, inherits=fds) as process:
         until_blocked(process.pid)
         for i in range(3):
-            queue._put_bytes(b"%d" % i)
-    assert [queue._get_bytes() for _ in range(3)] == [b"0!", b"1!", b"2!"]
+            queue.put_bytes(b"%d" % i)
+    assert [queue.get_bytes() for _ in range(3)] == [b"0!", b"1!", b"2!"]

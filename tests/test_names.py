@@ -37,7 +37,8 @@ ADDED = {"OwnerDied", "ShutDown"}
 # Parameters that are not in `multiprocessing`.
 ADDED_PARAMETERS = {
     **dict.fromkeys(("Lock", "RLock", "Semaphore", "BoundedSemaphore"), ("robust",)),
-    "JoinableQueue": ("redeliver",),
+    "Queue": ("codec",),
+    "JoinableQueue": ("redeliver", "codec"),
 }
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from multiprocessing import popen_fork
     from typing import Any, ClassVar, Literal, overload
 
+    from ._codecs import CodecName
     from .connection import PipeEnd
     from .managers import SyncManager
     from .pool import Pool
@@ -52,17 +53,19 @@ class BaseContext(context.BaseContext):
 
     Process: ClassVar[type[BaseProcess]]
 
-    def Queue(self, maxsize: int = 0) -> Queue[Any]:
+    def Queue(self, maxsize: int = 0, *, codec: CodecName | None = None) -> Queue[Any]:
         """Returns a queue object"""
         from .queues import Queue
 
-        return Queue(maxsize, ctx=self.get_context())
+        return Queue(maxsize, codec=codec, ctx=self.get_context())
 
-    def JoinableQueue(self, maxsize: int = 0, *, redeliver: bool = False) -> JoinableQueue[Any]:
+    def JoinableQueue(
+        self, maxsize: int = 0, *, redeliver: bool = False, codec: CodecName | None = None
+    ) -> JoinableQueue[Any]:
         """Returns a queue object that counts unfinished tasks"""
         from .queues import JoinableQueue
 
-        return JoinableQueue(maxsize, redeliver=redeliver, ctx=self.get_context())
+        return JoinableQueue(maxsize, redeliver=redeliver, codec=codec, ctx=self.get_context())
 
     def SimpleQueue(self) -> SimpleQueue[Any]:
         """Returns a queue object that is a pipe"""

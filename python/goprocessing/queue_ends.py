@@ -82,8 +82,8 @@ class Reader(_QueueEnd):
         return _engine.Queue.get(self._open())
 
     def recv_bytes(self) -> bytes:
-        """Gets an item as its pickle"""
-        return self._open()._get_bytes()
+        """Gets an item as its pickle, or what else the queue's codec has made of it"""
+        return _engine.Queue.get_bytes(self._open())
 
 
 class Writer(_QueueEnd):
@@ -107,8 +107,8 @@ class Writer(_QueueEnd):
         _engine.Queue.put(self._open(), obj)
 
     def send_bytes(self, buf: ReadableBuffer) -> None:
-        """Puts an item that was pickled already"""
-        self._open()._put_bytes(buf)
+        """Puts an item that was pickled already, or what else the queue's codec does"""
+        _engine.Queue.put_bytes(self._open(), buf)
 
 
 class End:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from typing import Any, TypeVar
 
+    from ._codecs import Codec, CodecName
     from .connection import PipeEnd
     from .reduction import PickledFd
     from .synchronize import Lock
@@ -35,9 +36,19 @@ if not TYPE_CHECKING:
         return getattr(queues, name)
 
 
-def _rebuild(cls: type[_engine.Queue[Any]], pickled: PickledFd) -> _engine.Queue[Any]:
-    with received(pickled) as fds:
-        return cls._attach(*fds)
+def _codec(name: CodecName | None) -> Codec | None:
+    if name is None:
+        return None
+    from ._codecs import find
+
+    return find(name)
+
+
+def _rebuild(
+    cls: type[_engine.Queue[Any]], pickled: PickledFd, codec: Codec | None
+) -> _engine.Queue[Any]:
+    with received(pickled) as (memory, *bell):
+        return cls._attach(memory, bell[0] if bell else -1, codec)
 
 
 # Programs ask isinstance(q, multiprocessing.queues.Queue). That class cannot be
@@ -53,17 +64,29 @@ else:
 
 
 class Queue(_Queue[_T]):
-    """A first in, first out queue of pickled objects; unbounded if maxsize <= 0"""
+    """A first in, first out queue of pickled objects; unbounded if maxsize <= 0
+
+    `codec` says what the objects are in the queue instead: "bytes" takes bytes-like
+    objects as they are and returns bytes; "json" and "msgpack" encode them so that
+    programs in other languages can read them. It belongs to the object: the same
+    for all who use the queue is for the program to see to.
+    """
 
     _reader = End(Reader)
     _writer = End(Writer)
 
-    def __init__(self, maxsize: int = 0, *, ctx: BaseContext | None = None) -> None:
-        _engine.Queue.__init__(self, maxsize)
+    def __init__(
+        self,
+        maxsize: int = 0,
+        *,
+        codec: CodecName | None = None,
+        ctx: BaseContext | None = None,
+    ) -> None:
+        _engine.Queue.__init__(self, maxsize, codec=_codec(codec))
 
     def __reduce__(self) -> tuple[Any, ...]:
         fds = [fd for fd in (self._fileno(), self._bell) if fd >= 0]
-        return _rebuild, (type(self), dup_fds(*fds)), self.__getstate__()
+        return _rebuild, (type(self), dup_fds(*fds), self._codec), self.__getstate__()
 
     # The attributes that a subclass added. A subclass that was written for the
     # standard library's queue nests this state in its own.
@@ -103,9 +126,14 @@ class JoinableQueue(_JoinableQueue[_T]):
     """
 
     def __init__(
-        self, maxsize: int = 0, *, redeliver: bool = False, ctx: BaseContext | None = None
+        self,
+        maxsize: int = 0,
+        *,
+        redeliver: bool = False,
+        codec: CodecName | None = None,
+        ctx: BaseContext | None = None,
     ) -> None:
-        _engine.JoinableQueue.__init__(self, maxsize, redeliver=redeliver)
+        _engine.JoinableQueue.__init__(self, maxsize, redeliver=redeliver, codec=_codec(codec))
 
 
 class SimpleQueue(queues.SimpleQueue[_T]):

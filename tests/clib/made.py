@@ -10,9 +10,9 @@ from goprocessing import _engine
 def main(memory: int, bell: int, arena: int, semaphore: int, event: int) -> None:
     queue = _engine.Queue._attach(memory, bell)
     assert queue._maxsize == 1
-    assert queue._get_bytes() == b"to you"
+    assert queue.get_bytes() == b"to you"
     assert _engine.Semaphore._attach(os.dup(arena), semaphore).acquire()
-    queue._put_bytes(b"to me")
+    queue.put_bytes(b"to me")
     _engine.Event._attach(arena, event).set()
 
 

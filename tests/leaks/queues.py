@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import queue
 from contextlib import ExitStack, suppress
@@ -115,6 +116,51 @@ def time_out(make: Any, stack: ExitStack) -> Use:
         raising(queue.Full, q.put_many, [1, 2], True, 0.0001)
         q.get()
         finish(q)
+
+    return use
+
+
+@exercise_each(QUEUES, "put_bytes", "get_bytes")
+def bytes_as_they_are(make: Any, stack: ExitStack) -> Use:
+    q = make(2)
+
+    def use() -> None:
+        for data in b"small", LARGE, memoryview(LARGER):
+            q.put_bytes(data)
+            assert len(q.get_bytes()) == len(data)
+        q.put(Array(LARGE))
+        q.get_bytes(timeout=1)
+        q.put_bytes(b"no pickle")
+        raising(pickle.UnpicklingError, q.get)
+        raising(queue.Empty, q.get_bytes, False)
+        raising(TypeError, q.put_bytes, "text")
+        finish(q)
+
+    return use
+
+
+@exercise_each(QUEUES, "", "put", "get", "put_many", "get_many")
+def other_codecs(make: Any, stack: ExitStack) -> Use:
+    queues = [make(codec=codec) for codec in ("bytes", "json", "msgpack")]
+
+    def use() -> None:
+        for q, item in zip(queues, (LARGE, {"a": [1, None, "text"]}, [LARGE]), strict=True):
+            q.put(item)
+            q.put_many([item, item])
+            raising(TypeError, q.put, Unpicklable())
+            raising(TypeError, q.put_many, [item, Unpicklable()])
+            assert q.get() == item
+            while not q.empty():
+                q.get_many()
+            finish(q)
+        for q in queues[1:]:
+            q.put_bytes(b"\xc1")
+            raising(ValueError, q.get)
+            q.put_bytes(b"\xc1")
+            raising(ValueError, q.get_many)
+            finish(q)
+        make(codec="json")
+        raising(ValueError, functools.partial(make, codec="yaml"))
 
     return use
 

@@ -51,6 +51,8 @@ def use_queues(numbers: Queue[int], tasks: JoinableQueue[str], simple: SimpleQue
     numbers.put(1, False)
     numbers.put(1, timeout=0.5)
     numbers.put_nowait(1)
+    numbers.put_bytes(memoryview(b"bytes"), timeout=0.5)
+    assert_type(numbers.get_bytes(block=False), bytes)
     assert_type(numbers.get(), int)
     assert_type(numbers.get(block=True, timeout=None), int)
     assert_type(numbers.get_nowait(), int)
@@ -89,6 +91,10 @@ def make_queues() -> None:
     assert_type(get_context("fork").JoinableQueue(3, redeliver=True), queues.JoinableQueue[Any])
     use_queues(Queue(), JoinableQueue(redeliver=True), SimpleQueue())
     assert_type(queues.JoinableQueue[int](0, redeliver=True).abandoned(), list[int])
+    encoded: Queue[list[int]] = multiprocessing.Queue(codec="json")
+    assert_type(encoded.get(), list[int])
+    assert_type(queues.JoinableQueue[bytes](codec="bytes").get(), bytes)
+    assert_type(get_context("spawn").Queue(codec="msgpack"), queues.Queue[Any])
     assert_type(get_context("spawn").SimpleQueue(), queues.SimpleQueue[Any])
 
 
