@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/goprocessing/goprocessing/core/internal/arena"
+	"github.com/goprocessing/goprocessing/core/internal/process"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"golang.org/x/sys/unix"
 )
@@ -192,10 +193,19 @@ type Lock struct{ m Semaphore }
 func (k *Lock) Offset() uint64 { return k.m.offset }
 
 // Lock takes the lock, waiting until it is free. Error: the cause of ctx's end.
-func (k *Lock) Lock(ctx context.Context) error { return k.m.Acquire(ctx) }
+func (k *Lock) Lock(ctx context.Context) error { return k.lock(within(ctx)) }
 
 // TryLock takes the lock if it is free.
-func (k *Lock) TryLock() bool { return k.m.TryAcquire() }
+func (k *Lock) TryLock() bool { return k.lock(atOnce()) == nil }
+
+// lock says whose the lock is besides, for those who inspect it.
+func (k *Lock) lock(l *Limit) error {
+	err := k.m.m.Acquire(l)
+	if err == nil {
+		k.m.m.Note(process.Self)
+	}
+	return err
+}
 
 // Unlock frees the lock; ErrReleased: it was free.
 func (k *Lock) Unlock() error { return k.m.Release() }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"github.com/goprocessing/goprocessing/core/internal/process"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,9 +23,10 @@ const MaxValue = 1<<31 - 1
 // Killed after it was woken, a sleeper leaves the value for the next to come,
 // and the other sleepers find it when they look (futex.Look).
 //
-// owner is who acquired last, as C callers say: pid<<32 | tid. They write it after
-// they acquired, and whoever releases clears it before. So while the value is 0
-// owner is a thread's own number only if that thread acquired last.
+// owner is who acquired last, as those say who care: pid<<32 | tid, where tid is 0 of Go
+// programs, whose goroutines have no thread. They write it after they acquired, and
+// whoever releases clears it before. So while the value is 0 owner is a thread's own
+// number only if that thread acquired last.
 type Semaphore Slot
 
 const semWaiters = 1 << 31
@@ -98,6 +100,9 @@ func (m *Semaphore) Release() error {
 		}
 	}
 }
+
+// Note says that a process acquired the semaphore last, whichever of its threads.
+func (m *Semaphore) Note(p process.ID) { m.owner.Store(uint64(p.PID) << 32) }
 
 // wake wakes one sleeper.
 func (m *Semaphore) wake() { futex.Wake(m.futex(), 1) }
