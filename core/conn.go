@@ -89,6 +89,13 @@ func (c *Conn) share(b *Conn) error {
 		_ = unix.Close(fd)
 		return err
 	}
+	for _, end := range []*Conn{c, b} {
+		inode, err := socket.Inode(end.sock)
+		if err != nil {
+			return fmt.Errorf("creating a pipe: %w", err)
+		}
+		end.in().Doorbell.Socket.Store(inode)
+	}
 	return nil
 }
 
@@ -98,10 +105,15 @@ func (c *Conn) Open(fd, sock int, side, modes uint32) error {
 	if side > 1 || modes == 0 || modes > Readable|Writable {
 		return unix.EINVAL
 	}
+	inode, err := socket.Inode(int32(sock))
+	if err != nil {
+		return fmt.Errorf("opening a pipe: %w", err)
+	}
 	if err := c.s.Open(fd, shm.KindPipe); err != nil {
 		return err
 	}
 	c.sock, c.side, c.modes = int32(sock), side, modes
+	c.in().Doorbell.Socket.Store(inode)
 	return nil
 }
 

@@ -1,7 +1,8 @@
 // Package inspect lists the objects of goprocessing that live on this machine: what
 // is in them, who uses them, who holds them and who waits for them.
 //
-// It only looks. Segments are found by way of /proc/PID/fd and mapped read-only, no
+// It only looks. Segments are found by way of /proc/PID/fd and of their names, and mapped
+// read-only, no
 // lock is taken, and no memory that has none yet is touched, so that nothing that is
 // inspected changes or waits. What a Snapshot says of an object was true at some
 // instant while it was taken, not of all objects at the same one.
@@ -20,6 +21,7 @@ type Snapshot struct {
 // Process is one that has a handle of an object, or has inherited one.
 type Process struct {
 	PID     int    `json:"pid"`
+	Parent  int    `json:"parent"` // its pid
 	Command string `json:"command"`
 }
 
@@ -43,7 +45,10 @@ type Object struct {
 	// ID is the same in each Snapshot: the inode of the segment and, if that holds
 	// many objects, where this one is in it.
 	ID   string `json:"id"`
+	Name string `json:"name"` // "": it has none
 	Kind Kind   `json:"kind"`
+	// Stale: it has a name, but no users.
+	Stale bool `json:"stale"`
 	// Users are the pids of all who have the segment open. Locks and their kin share
 	// segments, and a child has all those of the process that forked it.
 	Users  []int  `json:"users"`
@@ -70,7 +75,7 @@ type Object struct {
 	// Problem says why nothing is known but ID, Users and Memory.
 	Problem string `json:"problem"`
 
-	words map[place]string // those on which threads sleep, and for what
+	places map[place]string // where threads sleep, and for what
 }
 
 // Stream is what a queue, or one direction of a pipe, holds.
@@ -117,14 +122,16 @@ func Take() (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{Objects: []Object{}, Processes: []Process{}}
-	for _, inode := range users.inodes() {
-		s.Objects = append(s.Objects, users.look(inode)...)
+	s := &Snapshot{Objects: []Object{}}
+	pids, awaited := map[int]bool{}, map[int]bool{}
+	for _, g := range users.inOrder() {
+		s.Objects = append(s.Objects, g.look()...)
 	}
-	awaited := map[int]bool{}
 	for _, o := range s.Objects {
-		if o.Awaited {
-			for _, pid := range o.Users {
+		for _, pid := range o.Users {
+			pids[pid] = true
+			// Those who wait for a message leave no trace in the pipe.
+			if o.Awaited || o.Kind == Pipe {
 				awaited[pid] = true
 			}
 		}
@@ -133,6 +140,6 @@ func Take() (*Snapshot, error) {
 	for i := range s.Objects {
 		s.Objects[i].addSleepers(sleepers)
 	}
-	s.Processes = users.processes()
+	s.Processes = processes(pids)
 	return s, nil
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/goprocessing/goprocessing/core"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"github.com/goprocessing/goprocessing/core/internal/stream"
 )
 
 func init() {
@@ -57,6 +59,14 @@ func init() {
 			}
 		}
 		_, err = io.ReadAll(files[1]) // until the test is over
+		return err
+	}
+	children["receive"] = func(files []*os.File) error {
+		c, err := core.OpenConn(files[0], files[1], 1, core.Readable)
+		if err != nil {
+			return err
+		}
+		_, err = c.Recv(context.Background())
 		return err
 	}
 	children["wait"] = func(files []*os.File) error {
@@ -204,6 +214,27 @@ func TestPipe(t *testing.T) {
 	}
 }
 
+// One who waits for a message sleeps on a socket, not in the segment.
+func TestReceiverThatWaits(t *testing.T) {
+	a, b, err := core.Pipe(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	defer b.Close()
+	segment, sock, err := b.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer segment.Close()
+	defer sock.Close()
+	receiver := startChild(t, "receive", segment, sock).Process.Pid
+	_, o := find(t, fmt.Sprint(inodeOf(segment)), waiter(receiver, "get"))
+	if len(o.Waiters) != 1 || !o.Awaited {
+		t.Errorf("%+v", o)
+	}
+}
+
 // The holder of a lock is named, also when it has died.
 func TestHolder(t *testing.T) {
 	a, file := newArena(t)
@@ -230,6 +261,25 @@ func TestHolder(t *testing.T) {
 	_, o = find(t, id, always)
 	if want := []Holder{{Thread{pid, pid, false}, "lock"}}; !slices.Equal(o.Holders, want) || slices.Contains(o.Users, pid) {
 		t.Errorf("its holder has died: %+v", o)
+	}
+}
+
+// A lock's holder is named also if it is a Go program, though not the goroutine.
+func TestHolderInGo(t *testing.T) {
+	a, file := newArena(t)
+	lock := must(a.NewLock())
+	if err := lock.Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, o := find(t, slotID(inodeOf(file), lock.Offset()), always)
+	if want := []Holder{{Thread{os.Getpid(), 0, true}, "lock"}}; !slices.Equal(o.Holders, want) {
+		t.Errorf("%+v", o)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if _, o := find(t, slotID(inodeOf(file), lock.Offset()), always); len(o.Holders) != 0 {
+		t.Errorf("free: %+v", o)
 	}
 }
 
@@ -386,17 +436,144 @@ func TestAnotherLayout(t *testing.T) {
 func TestUserThatIsGone(t *testing.T) {
 	_, file := newQueue(t, 0)
 	_, other := newQueue(t, 0)
-	inode := inodeOf(file)
-	all := must(findUsers())
+	g := segmentBehind(t, int(file.Fd()))
+	paths := g.paths
 	for _, gone := range []string{"/proc/self/fd/-1", procPath(os.Getpid(), "fd", fmt.Sprint(other.Fd()))} {
-		paths := append([]string{gone}, all.segments[inode].paths...)
-		u := &users{segments: map[uint64]*segment{inode: {paths: paths}}}
-		if list := u.look(inode); len(list) != 1 || list[0].Kind != Queue {
+		g.paths = append([]string{gone}, paths...)
+		if list := g.look(); len(list) != 1 || list[0].Kind != Queue {
 			t.Errorf("without %s: %+v", gone, list)
 		}
-		u.segments[inode].paths = paths[:1]
-		if list := u.look(inode); len(list) != 0 {
+		g.paths = g.paths[:1]
+		if list := g.look(); len(list) != 0 {
 			t.Errorf("all are gone: %+v", list)
+		}
+	}
+}
+
+// segmentBehind returns what is found of a segment that is open here.
+func segmentBehind(t *testing.T, fd int) *segment {
+	t.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
+		t.Fatal(err)
+	}
+	return must(findUsers()).segments[shm.FileID{Device: st.Dev, Inode: st.Ino}]
+}
+
+// named returns a queue that has a name, until the test ends.
+func named(t *testing.T) (*shm.Segment, string) {
+	t.Helper()
+	s, name := new(shm.Segment), fmt.Sprintf("inspect-test-%d", os.Getpid())
+	if err := s.CreateFile(shm.KindQueue, stream.FirstAllocation); err != nil {
+		t.Fatal(err)
+	}
+	stream.Init(s, 0, 1, 5, 0)
+	if err := s.Link(name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Close()
+		_ = shm.Unlink(name) // unless the test did
+	})
+	return s, name
+}
+
+func findNamed(t *testing.T, name string) *Object {
+	t.Helper()
+	s := must(Take())
+	i := slices.IndexFunc(s.Objects, func(o Object) bool { return o.Name == name })
+	if i < 0 {
+		t.Fatalf("%s is not found: %+v", name, s.Objects)
+	}
+	return &s.Objects[i]
+}
+
+// A name lasts until it is unlinked, also when nobody uses the object any more.
+func TestNamed(t *testing.T) {
+	s, name := named(t)
+	o := findNamed(t, name)
+	if o.Kind != Queue || o.Stale || o.Streams[0].MaxItems != 5 || !slices.Equal(o.Users, []int{os.Getpid()}) {
+		t.Errorf("open: %+v", o)
+	}
+	id := o.ID
+	if err := syscall.Close(int(s.FD)); err != nil {
+		t.Fatal(err)
+	}
+	if o := findNamed(t, name); o.Stale || o.ID != id || !slices.Equal(o.Users, []int{os.Getpid()}) {
+		t.Errorf("mapped: %+v", o)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if o := findNamed(t, name); !o.Stale || o.ID != id || len(o.Users) != 0 || o.Memory == 0 {
+		t.Errorf("used by nobody: %+v", o)
+	}
+	if err := s.OpenNamed(name, shm.KindQueue); err != nil {
+		t.Fatal(err)
+	}
+	if err := shm.Unlink(name); err != nil {
+		t.Fatal(err)
+	}
+	if _, o := find(t, id, always); o.Name != "" || o.Kind != Queue || !slices.Equal(o.Users, []int{os.Getpid()}) {
+		t.Errorf("unlinked: %+v", o)
+	}
+}
+
+// A file that is cut off while it is looked at does not end the looking.
+func TestNamedThatIsCutOff(t *testing.T) {
+	s, name := named(t)
+	size := int64(stream.FirstAllocation)
+	content := make([]byte, size)
+	must(syscall.Pread(int(s.FD), content, 0))
+	g := segmentBehind(t, int(s.FD))
+	over, ended := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-over:
+				close(ended)
+				return
+			default:
+			}
+			_ = syscall.Ftruncate(int(s.FD), 0)
+			_, _ = syscall.Pwrite(int(s.FD), content, 0)
+		}
+	}()
+	faults := 0
+	for range 2000 {
+		for _, o := range g.look() {
+			if o.Problem == shm.ErrBounds.Error() {
+				faults++
+			}
+		}
+	}
+	close(over)
+	<-ended
+	t.Logf("%d faults", faults)
+	if err := syscall.Ftruncate(int(s.FD), 0); err != nil {
+		t.Fatal(err)
+	}
+	if o := findNamed(t, name); o.Kind != Unknown || o.Problem == "" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// Of files without a name only those are listed that are segments.
+func TestFileThatIsNone(t *testing.T) {
+	const tmpfile = 0o20200000 // O_TMPFILE
+	f, err := os.OpenFile(shm.Directory(), os.O_RDWR|tmpfile, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, size := range []int64{0, 1 << 20} {
+		if err := f.Truncate(size); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range must(Take()).Objects {
+			if o.ID == fmt.Sprintf("shm%d", inodeOf(f)) {
+				t.Errorf("%+v", o)
+			}
 		}
 	}
 }
@@ -437,16 +614,15 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-func TestParseFutex(t *testing.T) {
-	for line, want := range map[string]uint64{
-		fmt.Sprintf("%d 0x7f2c00000040 0x89 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f2d\n", syscall.SYS_FUTEX): 0x7f2c00000040,
-		"7 0x7f2c00000040 0x1 0xffffffff 0x0 0x0 0x0 0x7ffd 0x7f2d\n":                                   0,
-		"-1 0x7ffd 0x7f2d\n": 0,
-		"running\n":          0,
-		"":                   0,
+func TestParseCall(t *testing.T) {
+	for line, want := range map[string]call{
+		"202 0x7f2c00000040 0x89 0x0 0x0 0x0 0xffffffff 0x7ffd 0x7f2d\n": {202, [2]uint64{0x7f2c00000040, 0x89}},
+		"-1 0x7ffd 0x7f2d\n": {},
+		"running\n":          {},
+		"":                   {},
 	} {
-		if address, ok := parseFutex(line); address != want || ok != (want != 0) {
-			t.Errorf("%q: %#x, %v", line, address, ok)
+		if c, ok := parseCall(line); c != want || ok != (want != call{}) {
+			t.Errorf("%q: %+v, %v", line, c, ok)
 		}
 	}
 }
@@ -454,7 +630,11 @@ func TestParseFutex(t *testing.T) {
 func TestParseMapping(t *testing.T) {
 	for line, want := range map[string]mapping{
 		"7f0000000000-7f0000100000 rw-s 00100000 00:01 4711 /memfd:goprocessing-queue (deleted)": {
-			0x7f0000000000, 0x7f0000100000, 0x100000, 4711},
+			0x7f0000000000, 0x7f0000100000, 0x100000, shm.FileID{Device: 1, Inode: 4711}},
+		"7f0000000000-7f0000100000 rw-s 00000000 00:1a 57 /dev/shm/goprocessing.0.a name": {
+			0x7f0000000000, 0x7f0000100000, 0, shm.FileID{Device: 0x1a, Inode: 57}},
+		"7f0000000000-7f0000100000 rw-s 00000000 103:104 57 /dev/shm/#57 (deleted)": {
+			0x7f0000000000, 0x7f0000100000, 0, shm.FileID{Device: 0x110304, Inode: 57}},
 		"7f0000000000-7f0000100000 rw-s 00000000 00:01 4711 /memfd:other (deleted)": {},
 		"7f0000000000-7f0000100000 rw-p 00000000 00:00 0":                           {},
 		"": {},

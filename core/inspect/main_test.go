@@ -63,6 +63,8 @@ func must[T any](v T, err error) T {
 // inodeOf returns the inode of the segment behind f.
 func inodeOf(f *os.File) uint64 { return statOf(must(f.Stat())).Ino }
 
+func slotID(inode, offset uint64) string { return fmt.Sprintf("%d+%d", inode, offset) }
+
 // find returns the object with that ID as soon as it is as it should be.
 func find(t *testing.T, id string, ready func(*Object) bool) (*Snapshot, *Object) {
 	t.Helper()

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
+	"runtime/debug"
 	"slices"
 
 	"github.com/goprocessing/goprocessing/core/internal/arena"
@@ -28,70 +28,89 @@ var slotKinds = map[uint32]Kind{
 	arena.KindRobustSemaphore: Semaphore,
 }
 
-func streamID(inode uint64) string            { return fmt.Sprint(inode) }
-func slotID(inode uint64, slot uint64) string { return fmt.Sprintf("%d+%d", inode, slot) }
+// id is the same in each Snapshot. Inodes of files begin with 1 where those of memfds do.
+func (g *segment) id() string {
+	if g.memfd {
+		return fmt.Sprint(g.file.Inode)
+	}
+	return fmt.Sprintf("shm%d", g.file.Inode)
+}
+
+func (g *segment) slotID(offset uint64) string { return fmt.Sprintf("%s+%d", g.id(), offset) }
 
 // newObject returns one with empty lists, which JSON tells from none.
-func newObject(id string, kind Kind, users []int, memory uint64) Object {
+func (g *segment) newObject(id string, kind Kind, memory uint64) Object {
 	return Object{
-		ID: id, Kind: kind, Users: users, Memory: memory,
+		ID: id, Name: g.name, Kind: kind, Memory: memory,
+		Users: append([]int{}, g.pids...), Stale: g.name != "" && len(g.pids) == 0,
 		Streams: []Stream{}, Holders: []Holder{}, Waiters: []Waiter{},
-		words: map[place]string{},
+		places: map[place]string{},
 	}
 }
 
 // look returns the objects of a segment: none if that is gone.
-func (u *users) look(inode uint64) []Object {
-	segment := u.segments[inode]
-	list, err := segment.objects(inode)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		o := newObject(streamID(inode), Unknown, segment.pids, segment.memory)
-		o.Problem = err.Error()
-		list = append(list, o)
+func (g *segment) look() []Object {
+	list, err := g.objects()
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, shm.ErrKind) && !g.known {
+		return list
 	}
-	return list
+	o := g.newObject(g.id(), Unknown, g.memory)
+	o.Problem = err.Error()
+	return append(list, o)
 }
 
 // open maps the segment, through any of its users: others may have ended, or closed it,
 // since they were found.
-func (g *segment) open(s *shm.Segment, inode uint64) (err error) {
+func (g *segment) open(s *shm.Segment) (err error) {
 	for _, path := range g.paths {
-		if err = s.OpenReadOnly(path, inode); !errors.Is(err, fs.ErrNotExist) {
+		if err = s.OpenReadOnly(path, g.file); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}
 	return err
 }
 
-func (g *segment) objects(inode uint64) (list []Object, err error) {
+func (g *segment) objects() (list []Object, err error) {
 	s := new(shm.Segment)
-	if err := g.open(s, inode); err != nil {
+	// Its user may cut a file off at any time.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			if _, fault := p.(interface{ Addr() uintptr }); !fault {
+				panic(p)
+			}
+			list, err = nil, errors.Join(shm.ErrBounds, s.Close())
+		}
+	}()
+	if err := g.open(s); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	switch s.Kind {
 	case shm.KindQueue, shm.KindPipe:
-		o := newObject(streamID(inode), streamKinds[s.Kind], g.pids, g.memory)
+		o := g.newObject(g.id(), streamKinds[s.Kind], g.memory)
 		for i := range stream.Count(s.Kind) {
-			o.addStream(stream.Of(s, i).Snapshot())
+			n := stream.Of(s, i).Snapshot()
+			o.addStream(n)
 			w := stream.WordsOf(i)
-			maps.Copy(o.words, map[place]string{
-				{inode, w.Item}:    "get",
-				{inode, w.Room}:    "put",
-				{inode, w.Done}:    "join",
-				{inode, w.PutLock}: "put lock",
-				{inode, w.GetLock}: "get lock",
-			})
+			for word, purpose := range map[uint64]string{
+				w.Item: "get", w.Room: "put", w.Done: "join", w.PutLock: "put lock", w.GetLock: "get lock",
+			} {
+				o.places[place{segment: g.file, word: word}] = purpose
+			}
+			if n.Socket != 0 {
+				o.places[place{socket: n.Socket}] = "get"
+			}
 		}
 		return []Object{o}, nil
 	case shm.KindArena:
 		err := arena.Look(s, func(n *arena.Snapshot, err error) {
-			o := newObject(slotID(inode, n.Offset), slotKinds[n.Kind], g.pids, n.Size)
+			o := g.newObject(g.slotID(n.Offset), slotKinds[n.Kind], n.Size)
 			if err != nil {
 				o.Kind, o.Problem = Unknown, err.Error()
 			} else {
-				o.fill(n)
-				o.words[place{inode, n.Word}] = o.wait()
+				o.fill(n, g)
+				o.places[place{segment: g.file, word: n.Word}] = o.wait()
 			}
 			list = append(list, o)
 		})
@@ -115,7 +134,7 @@ func (o *Object) addStream(s stream.Snapshot) {
 	}
 }
 
-func (o *Object) fill(n *arena.Snapshot) {
+func (o *Object) fill(n *arena.Snapshot, g *segment) {
 	o.Value, o.Limit, o.Broken, o.Awaited = n.Value, n.Limit, n.Broken, n.Awaited
 	switch n.Kind {
 	case arena.KindSemaphore:
@@ -138,7 +157,10 @@ func (o *Object) fill(n *arena.Snapshot) {
 		o.Robust = true
 	}
 	for _, t := range n.Holders {
-		o.Holders = append(o.Holders, Holder{threadOf(t.Process, t.TID), "lock"})
+		thread := threadOf(t.Process, t.TID)
+		// Without the time of its start, a pid may be that of another by now.
+		thread.Alive = thread.Alive && (t.Process.Start != 0 || g.isUsedBy(thread.PID))
+		o.Holders = append(o.Holders, Holder{thread, "lock"})
 	}
 	for _, t := range n.Waiters {
 		o.Waiters = append(o.Waiters, Waiter{threadOf(t.Process, t.TID), "wait"})
@@ -159,7 +181,7 @@ func (o *Object) wait() string {
 
 // addSleepers adds those who wait for the object.
 func (o *Object) addSleepers(sleepers map[place][]Thread) {
-	for at, purpose := range o.words {
+	for at, purpose := range o.places {
 		for _, thread := range sleepers[at] {
 			if !slices.ContainsFunc(o.Waiters, func(w Waiter) bool { return w.Thread == thread }) {
 				o.Waiters = append(o.Waiters, Waiter{thread, purpose})

@@ -1,108 +1,144 @@
 package inspect
 
 import (
-	"bufio"
-	"bytes"
+	"encoding/binary"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/goprocessing/goprocessing/core/internal/shm"
 )
 
-// place is a word of a segment.
-type place struct{ inode, offset uint64 }
+// place is where threads sleep: a word of a segment, or, if that is none, a socket.
+type place struct {
+	segment shm.FileID
+	word    uint64 // its offset
+	socket  uint64 // its inode
+}
 
 // findSleepers finds the threads of these processes that sleep in futex(2) on a word of
-// a segment: /proc/PID/task/TID/syscall (proc_pid_syscall(5)) says on which address,
-// /proc/PID/maps where in which segment that is. Where the kernel does not show the
-// first to other processes of the user (ptrace_scope, ptrace(2)), none is found.
+// a segment, or in poll(2) until a socket is readable: /proc/PID/task/TID/syscall
+// (proc_pid_syscall(5)) says on which address, /proc/PID/maps where in which segment
+// that is, /proc/PID/mem and /proc/PID/fd which sockets. Where the kernel does not show
+// that to other processes of the user (ptrace_scope, ptrace(2)), none is found.
 func findSleepers(pids map[int]bool) map[place][]Thread {
 	found := map[place][]Thread{}
 	for pid := range pids {
-		waits := futexWaits(pid)
-		if len(waits) == 0 {
-			continue
-		}
-		mapped := mappings(pid)
-		for tid, address := range waits {
-			for _, m := range mapped {
-				if address >= m.start && address < m.end {
-					at := place{m.inode, address - m.start + m.offset}
-					found[at] = append(found[at], Thread{pid, tid, true})
+		var mapped []mapping
+		for tid, c := range calls(pid) {
+			thread := Thread{pid, tid, true}
+			if address, ok := c.futex(); ok {
+				if mapped == nil {
+					mapped = mappings(pid)
 				}
+				for _, m := range mapped {
+					if address >= m.start && address < m.end {
+						at := place{segment: m.file, word: address - m.start + m.offset}
+						found[at] = append(found[at], thread)
+					}
+				}
+			}
+			for _, inode := range c.sockets(pid) {
+				found[place{socket: inode}] = append(found[place{socket: inode}], thread)
 			}
 		}
 	}
 	return found
 }
 
-// futexWaits returns the threads of a process that sleep in futex(2), and the
-// addresses on which they do.
-func futexWaits(pid int) map[int]uint64 {
+// call is a system call that a thread is in, with the first two of its arguments.
+type call struct {
+	number    int
+	arguments [2]uint64
+}
+
+// calls returns the system calls that the threads of a process are in.
+func calls(pid int) map[int]call {
 	tasks, err := os.ReadDir(procPath(pid, "task"))
 	if err != nil {
 		return nil
 	}
-	waits := map[int]uint64{}
+	found := map[int]call{}
 	for _, task := range tasks {
 		line, err := os.ReadFile(procPath(pid, "task", task.Name(), "syscall"))
 		if err != nil {
 			continue
 		}
-		if address, ok := parseFutex(string(line)); ok {
+		if c, ok := parseCall(string(line)); ok {
 			tid, _ := strconv.Atoi(task.Name())
-			waits[tid] = address
+			found[tid] = c
 		}
 	}
-	return waits
+	return found
 }
 
-// parseFutex returns the first argument of futex(2), if that is the system call of a
-// line of /proc/PID/syscall: number, six arguments, stack pointer, program counter.
-func parseFutex(line string) (address uint64, ok bool) {
-	number, rest, _ := strings.Cut(line, " ")
-	if n, err := strconv.Atoi(number); err != nil || n != syscall.SYS_FUTEX {
-		return 0, false
+// parseCall takes a line of /proc/PID/syscall apart: number, six arguments, stack
+// pointer, program counter. A thread that runs is in no system call.
+func parseCall(line string) (c call, ok bool) {
+	fields := strings.Fields(line)
+	if len(fields) != 9 {
+		return c, false
 	}
-	argument, _, _ := strings.Cut(rest, " ")
-	address, err := strconv.ParseUint(argument, 0, 64)
-	return address, err == nil
+	n, err := strconv.Atoi(fields[0])
+	if err != nil {
+		return c, false
+	}
+	c.number = n
+	for i := range c.arguments {
+		if c.arguments[i], err = strconv.ParseUint(fields[i+1], 0, 64); err != nil {
+			return c, false
+		}
+	}
+	return c, true
 }
 
-type mapping struct{ start, end, offset, inode uint64 }
+// futex returns the address of the word on which the thread sleeps, if it does on one.
+func (c call) futex() (address uint64, ok bool) {
+	return c.arguments[0], c.number == syscall.SYS_FUTEX
+}
 
-// mappings returns where a process has segments mapped.
-func mappings(pid int) (list []mapping) {
-	text, err := os.ReadFile(procPath(pid, "maps"))
+// maxPolled is how many descriptors of one poll(2) are looked at.
+const maxPolled = 1024
+
+// sockets returns the inodes of the sockets that the thread polls until they are readable.
+func (c call) sockets(pid int) (inodes []uint64) {
+	if c.number != sysPoll && c.number != syscall.SYS_PPOLL {
+		return nil
+	}
+	memory, err := os.Open(procPath(pid, "mem"))
 	if err != nil {
 		return nil
 	}
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		if m, ok := parseMapping(lines.Text()); ok {
-			list = append(list, m)
+	defer memory.Close()
+	const entry = 8 // struct pollfd: int fd, short events, short revents
+	list := make([]byte, min(c.arguments[1], maxPolled)*entry)
+	// What cannot be read stays zero, which asks for no events.
+	_, _ = memory.ReadAt(list, int64(c.arguments[0]))
+	for ; len(list) > 0; list = list[entry:] {
+		fd := int32(binary.NativeEndian.Uint32(list))
+		if events := binary.NativeEndian.Uint16(list[4:]); fd < 0 || events&pollIn == 0 {
+			continue
+		}
+		if inode, ok := socketBehind(pid, int(fd)); ok {
+			inodes = append(inodes, inode)
 		}
 	}
-	return list
+	return inodes
 }
 
-// parseMapping returns what a line of /proc/PID/maps says of a segment: start-end,
-// permissions, offset, device, inode, path.
-func parseMapping(line string) (m mapping, ok bool) {
-	fields := strings.Fields(line)
-	if len(fields) < 6 || !strings.HasPrefix(fields[5], linkPrefix) {
-		return m, false
+const pollIn = 1 // POLLIN
+
+// socketBehind returns the inode of the socket that a descriptor is.
+func socketBehind(pid, fd int) (inode uint64, ok bool) {
+	link, err := os.Readlink(procPath(pid, "fd", strconv.Itoa(fd)))
+	if err != nil {
+		return 0, false
 	}
-	from, to, _ := strings.Cut(fields[0], "-")
-	for _, n := range []struct {
-		to     *uint64
-		digits string
-		base   int
-	}{{&m.start, from, 16}, {&m.end, to, 16}, {&m.offset, fields[2], 16}, {&m.inode, fields[4], 10}} {
-		value, err := strconv.ParseUint(n.digits, n.base, 64)
-		if err != nil {
-			return m, false
-		}
-		*n.to = value
+	digits, ok := strings.CutPrefix(link, "socket:[")
+	if !ok {
+		return 0, false
 	}
-	return m, true
+	inode, err = strconv.ParseUint(strings.TrimSuffix(digits, "]"), 10, 64)
+	return inode, err == nil
 }

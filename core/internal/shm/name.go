@@ -24,13 +24,16 @@ var ErrOwner = fmt.Errorf("segment of another user, or accessible to others: %w"
 // directory is where named segments are: a variable for tests.
 var directory = "/dev/shm"
 
+// filePrefix begins the names of their files; the user's number follows, and the name.
+const filePrefix = "goprocessing."
+
 // path returns the file that a segment of this user has by that name. Errors:
 // unix.EINVAL, unix.ENAMETOOLONG.
 func path(name string) (string, error) {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 		return "", fmt.Errorf("segment name %q: %w", name, unix.EINVAL)
 	}
-	file := "goprocessing." + strconv.Itoa(unix.Geteuid()) + "." + name
+	file := filePrefix + strconv.Itoa(unix.Geteuid()) + "." + name
 	if len(file) > unix.NAME_MAX {
 		return "", fmt.Errorf("segment name %.20q...: %w", name, unix.ENAMETOOLONG)
 	}

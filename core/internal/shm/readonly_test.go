@@ -13,14 +13,16 @@ import (
 
 func descriptorPath(fd int32) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
-func inodeOf(t *testing.T, path string) uint64 {
+func fileAt(t *testing.T, path string) FileID {
 	t.Helper()
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
 		t.Fatal(err)
 	}
-	return st.Ino
+	return FileID{st.Dev, st.Ino}
 }
+
+func (s *Segment) file() FileID { return FileID{s.device, s.inode} }
 
 func TestReadOnly(t *testing.T) {
 	s := create(t)
@@ -34,7 +36,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	*(*uint64)(p) = 42
 	view := new(Segment)
-	if err := view.OpenReadOnly(descriptorPath(s.FD), s.inode); err != nil {
+	if err := view.OpenReadOnly(descriptorPath(s.FD), s.file()); err != nil {
 		t.Fatal(err)
 	}
 	defer view.Close()
@@ -75,17 +77,17 @@ func TestReadOnlyOfSomethingElse(t *testing.T) {
 	other := create(t)
 	other.header().Magic++
 	for _, path := range []string{os.DevNull, fifo, descriptorPath(int32(shrinks)), descriptorPath(other.FD)} {
-		if err := new(Segment).OpenReadOnly(path, inodeOf(t, path)); !errors.Is(err, ErrKind) {
+		if err := new(Segment).OpenReadOnly(path, fileAt(t, path)); !errors.Is(err, ErrKind) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
 	older := create(t)
 	older.header().Layout++
-	if err := new(Segment).OpenReadOnly(descriptorPath(older.FD), older.inode); !errors.Is(err, ErrLayout) {
+	if err := new(Segment).OpenReadOnly(descriptorPath(older.FD), older.file()); !errors.Is(err, ErrLayout) {
 		t.Errorf("another layout: %v", err)
 	}
 	for _, path := range []string{"/proc/self/fd/-1", fifo, descriptorPath(older.FD)} {
-		if err := new(Segment).OpenReadOnly(path, other.inode); !errors.Is(err, unix.ENOENT) {
+		if err := new(Segment).OpenReadOnly(path, other.file()); !errors.Is(err, unix.ENOENT) {
 			t.Errorf("%s, which is no longer that file: %v", path, err)
 		}
 	}

@@ -162,6 +162,10 @@ func checkFile(fd int) error {
 	} else if !safe {
 		return ErrKind
 	}
+	return checkFilesystem(fd)
+}
+
+func checkFilesystem(fd int) error {
 	// Of a hugetlbfs file even what lies within its size may have no memory (SIGBUS).
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {

@@ -24,6 +24,15 @@ func HungUp(fd int32) bool {
 	}
 }
 
+// Inode returns the inode of a socket, by which the links below /proc/PID/fd name it.
+func Inode(fd int32) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(fd), &st); err != nil {
+		return 0, err
+	}
+	return st.Ino, nil
+}
+
 // bell is the byte that rings. Descriptors come with a byte, too: the standard
 // library's sendfds sends their number, of which the kernel takes no more than
 // SCM_MAX_FD, 253 (unix(7)).

@@ -83,7 +83,7 @@ type Stream struct {
 	_        [60]byte
 
 	Doorbell Doorbell
-	_        [24]byte
+	_        [16]byte
 
 	ledger ledger // under getLock; see Keep
 }
@@ -110,6 +110,9 @@ type Doorbell struct {
 	// Pipes only.
 	Watched atomic.Uint32 // never cleared
 	Closed  atomic.Uint32 // handles of the receiving end that were closed
+	// Socket is the inode of the receiving end's socket, for those who inspect it: on
+	// that its receivers sleep. Whoever makes a handle writes it, all the same number.
+	Socket atomic.Uint64
 }
 
 // putState is what producers know.

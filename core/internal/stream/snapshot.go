@@ -30,6 +30,9 @@ type Snapshot struct {
 	AwaitItem, AwaitRoom, AwaitDone bool
 
 	Producer, Consumer process.ID // whoever is inside, if anybody
+
+	// Socket is the inode of that on which receivers from a pipe sleep, 0 if unknown.
+	Socket uint64
 }
 
 // Snapshot looks at the stream.
@@ -38,6 +41,7 @@ func (t *Stream) Snapshot() Snapshot {
 		MaxItems: t.maxItems, MaxBytes: t.maxBytes, Keeps: t.mode&keeps != 0,
 		AwaitItem: t.nonEmpty.Awaited(), AwaitRoom: t.nonFull.Awaited(), AwaitDone: t.idle.Awaited(),
 		Producer: t.putLock.Owner(), Consumer: t.getLock.Owner(),
+		Socket: t.Doorbell.Socket.Load(),
 	}
 	for {
 		s.Gets = t.gets.Load()

@@ -1,0 +1,5 @@
+package inspect
+
+import "syscall"
+
+const sysPoll = syscall.SYS_POLL
