@@ -155,15 +155,14 @@ typedef struct gop_stream {
     uint8_t get_state[112];
     uint64_t done; /* items marked task_done, <= puts */
     uint8_t wait[196];
-    uint32_t watched; /* of a pipe: see gop_conn_watch */
-    uint32_t closed;  /* of a pipe: handles of the receiving end that were closed */
-    uint8_t reserved[44];
+    uint32_t closed; /* of a pipe: handles of the receiving end that were closed */
+    uint8_t reserved[48];
     uint64_t returned; /* in its lower half, how many items came back from dead takers */
     uint8_t ledger[120];
 } gop_stream;
 
 #define GOP_STREAM_GONE 2u    /* its items are gone: it was shut down immediately */
-#define GOP_STREAM_WATCHED 4u /* see gop_queue_watch */
+#define GOP_STREAM_WATCHED 4u /* see gop_queue_watch, gop_conn_watch */
 
 #define GOP_STREAM_REDELIVERS 2u /* see gop_joinable_queue_create */
 
@@ -421,7 +420,7 @@ int gop_conn_watch(gop_conn *c, int how);
 static inline int
 gop_conn_is_watched(const gop_conn *c)
 {
-    return __atomic_load_n(&gop_conn_in(c)->watched, __ATOMIC_SEQ_CST) != 0;
+    return (__atomic_load_n(&gop_conn_in(c)->put_flags, __ATOMIC_SEQ_CST) & GOP_STREAM_WATCHED) != 0;
 }
 
 /* Messages that can be received, exact at some instant during the call. */

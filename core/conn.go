@@ -240,7 +240,7 @@ func (c *Conn) send(msg *Item, l *Limit) (sent bool, err error) {
 	t := c.out()
 	slept := false
 	for {
-		err := t.TryPut(&c.s, nil, msg, l)
+		err := c.put(msg, l)
 		if err != ErrFull {
 			if slept {
 				t.WakeNextPut()
@@ -257,6 +257,11 @@ func (c *Conn) send(msg *Item, l *Limit) (sent bool, err error) {
 			return false, err
 		}
 	}
+}
+
+// put makes a message visible, with the bell rung before if that is watched.
+func (c *Conn) put(msg *Item, l *Limit) error {
+	return c.out().TryPut(&c.s, (*senderBell)(c), msg, l)
 }
 
 // awaitRoom waits until there is room for a message or nobody to read it. The
@@ -322,7 +327,7 @@ func (c *Conn) ReceiveWithin(buf []byte, l *Limit) (Received, error) {
 func (c *Conn) received(err error, l *Limit) (over bool, _ error) {
 	switch err {
 	case nil:
-		if c.in().Doorbell.Watched.Load() != 0 {
+		if c.in().Watched() {
 			c.silence()
 		}
 		return true, nil

@@ -15,25 +15,31 @@ import (
 //
 //   - a receiver, before it sleeps in poll(2);
 //   - the program. From the first Watch on, in any process, the socket is exactly
-//     as readable as the end it belongs to. Doorbell.Watched says so.
+//     as readable as the end it belongs to. The stream is watched (stream.Bell).
 //
 // If Doorbell.Rung is set, the bell is there. Rung is changed, and bells are
 // written and read, under Doorbell.Lock:
 //
 //	the sender, after it put a message, rings:    if Rung is clear, it writes the
-//	    byte and sets Rung; if Watched, only if a message still waits
-//	the receiver, before it sleeps and, if Watched, after it took a message,
+//	    byte and sets Rung; if watched, only if a message still waits
+//	the receiver, before it sleeps and, if watched, after it took a message,
 //	    silences:    if no message waits and Rung is set, it clears Rung, looks
 //	    again, and reads the byte
 //
 // Either may save itself the lock: the sender if Rung is set, because a receiver
 // that clears it looks for messages afterwards; the receiver if Rung is clear and
-// the lock free, because a sender looks at Watched and for messages after it took
-// the lock.
+// the lock free, because a sender looks whether it is watched and for messages after
+// it took the lock.
 //
-// Watched is set under the lock, and the bell silenced if no message waits. One who
-// took the last message meanwhile and did not yet see Watched took it before that
-// look.
+// If watched, the sender also rings before the message can be seen, and keeps the lock
+// until it can: see stream.Bell. Killed in between, it leaves the bell rung in vain.
+// Without that, killed before it rings, it would leave a message that one who sleeps in
+// RecvWithin finds when it looks (futex.Look), but a watcher never; so it is with the
+// message before the first Watch: the receiver cannot ring its own bell.
+//
+// Watch silences the bell if no message waits. One who took the last message meanwhile
+// and did not yet see that the stream is watched took it before that look; and so did a
+// sender put what it did not ring for.
 //
 // Rung is set after the byte was written and cleared before it is read. So when
 // a process is killed in between, or there are handles (see SentHandle), more
@@ -95,7 +101,7 @@ func (c *Conn) ring(d *stream.Doorbell, anew bool) error {
 	switch rung := d.Rung.Load() == 1; {
 	case rung && !anew:
 		return nil
-	case !rung && d.Watched.Load() == 1 && c.out().Len() == 0:
+	case !rung && c.out().Watched() && c.out().Len() == 0:
 		return nil
 	}
 	switch err := socket.Ring(c.sock); err {
@@ -111,6 +117,17 @@ func (c *Conn) ring(d *stream.Doorbell, anew bool) error {
 		return nil
 	}
 }
+
+// senderBell is the bell of the other end as a stream.Bell.
+type senderBell Conn
+
+func (b *senderBell) Ring() error { return socket.Ring(b.sock) }
+
+// Silence fails: the byte is the other end's.
+func (b *senderBell) Silence() error { return unix.EBADF }
+
+// Rung says no, because it cannot be known. One bell too many does not matter.
+func (b *senderBell) Rung() bool { return false }
 
 // silence takes the bell out of the socket if no message is left.
 func (c *Conn) silence() {
@@ -166,15 +183,10 @@ func (c *Conn) WatchWithin(l *Limit) (fd int, err error) {
 	if c.sock < 0 {
 		return -1, ErrClosed
 	}
-	d := &c.in().Doorbell
-	if d.Watched.Load() == 0 {
-		if _, err := d.Lock.Lock(l); err != nil {
-			return -1, err
-		}
-		defer d.Lock.Unlock()
-		d.Watched.Store(1)
-		fault.Here("pipe watched")
-		c.settleLocked()
+	if err := c.in().Watch(nil, l); err != nil {
+		return -1, err
 	}
+	fault.Here("pipe watched")
+	c.silence()
 	return int(c.sock), nil
 }

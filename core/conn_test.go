@@ -364,33 +364,44 @@ func TestPipeBellUnderLoad(t *testing.T) {
 }
 
 func init() {
-	// Each ends as if killed between two steps of ringing.
-	for name, ring := range map[string]bool{"die before the bell": false, "die after the bell": true} {
+	// Each ends as if killed between two steps of sending.
+	for name, die := range map[string]func(*Conn) error{
+		"die after the message": func(c *Conn) error { return nil },
+		"die before the bell": func(c *Conn) error {
+			if !c.out().Doorbell.Lock.TryLock() {
+				return errors.New("the bell is locked")
+			}
+			return nil
+		},
+		"die after the bell": func(c *Conn) error {
+			if !c.out().Doorbell.Lock.TryLock() {
+				return errors.New("the bell is locked")
+			}
+			return socket.Ring(c.sock)
+		},
+	} {
 		children[name] = func(files []*os.File) error {
 			c, err := OpenConn(files[0], files[1], 1, Readable|Writable)
 			if err != nil {
 				return err
 			}
-			if err := c.out().TryPut(&c.s, nil, &Item{Parts: [3][]byte{[]byte("last")}}, atOnce()); err != nil {
+			if err := c.put(&Item{Parts: [3][]byte{[]byte("last")}}, atOnce()); err != nil {
 				return err
 			}
-			if !c.out().Doorbell.Lock.TryLock() {
-				return errors.New("the bell is locked")
-			}
-			if ring {
-				return socket.Ring(c.sock)
-			}
-			return nil
+			return die(c)
 		}
 	}
 }
 
 func TestPipeBellOfKilledSender(t *testing.T) {
-	for _, name := range []string{"die before the bell", "die after the bell"} {
+	for _, name := range []string{"die after the message", "die before the bell", "die after the bell"} {
 		t.Run(name, func(t *testing.T) {
 			a, b := newPipe(t, true)
 			readable := watch(t, a)
 			runWithConn(t, name, b)
+			if !readable() {
+				t.Error("the last message is not heard of")
+			}
 			if err := b.Send(t.Context(), []byte("next")); err != nil {
 				t.Fatal(err)
 			}
@@ -419,8 +430,7 @@ func init() {
 		},
 		"die watching": func(c *Conn) error {
 			c.in().Doorbell.Rung.Store(1) // as it was
-			c.in().Doorbell.Watched.Store(1)
-			return nil
+			return c.in().Watch(nil, atOnce())
 		},
 	} {
 		children[name] = func(files []*os.File) error {

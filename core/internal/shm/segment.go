@@ -22,7 +22,7 @@ const (
 
 // Layout is the version of everything that is laid out in segments. Programs of
 // different layouts do not share objects.
-const Layout = 4
+const Layout = 5
 
 const magic = 0x676e697373656370 // "pcessing" in memory
 

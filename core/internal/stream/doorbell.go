@@ -85,8 +85,8 @@ func (t *Stream) ringWatched(b Bell, l *futex.Limit) (locked bool, err error) {
 	return true, nil
 }
 
-// Watch has the bell agree with the stream from now on. Error: as
-// futex.Mutex.Lock.
+// Watch has the bell agree with the stream from now on; the receiving end of a pipe,
+// which passes nil, sees to that itself. Error: as futex.Mutex.Lock.
 func (t *Stream) Watch(b Bell, l *futex.Limit) error {
 	if t.putFlags.Load()&watched == 0 {
 		if err := t.lockPut(l); err != nil {
@@ -101,13 +101,16 @@ func (t *Stream) Watch(b Bell, l *futex.Limit) error {
 	return t.settle(b, l)
 }
 
+// Watched reports whether the bell is to agree with the stream, or about to be.
+func (t *Stream) Watched() bool { return t.getFlags.Load()&watched != 0 }
+
 // Settle makes the bell agree with the stream, if it is watched. To be called
 // after TryGet, whatever it returned, and after a TryPut that failed: it may have
 // completed what a killed producer left undone.
 //
 // If somebody was stopped while it changed the bell, that is left to it.
 func (t *Stream) Settle(b Bell) {
-	if t.getFlags.Load()&watched != 0 {
+	if t.Watched() {
 		l := futex.Briefly()
 		_ = t.settle(b, &l)
 	}

@@ -83,7 +83,7 @@ type Stream struct {
 	_        [60]byte
 
 	Doorbell Doorbell
-	_        [16]byte
+	_        [24]byte
 
 	ledger ledger // under getLock; see Keep
 }
@@ -108,8 +108,7 @@ type Doorbell struct {
 	Rung atomic.Uint32
 
 	// Pipes only.
-	Watched atomic.Uint32 // never cleared
-	Closed  atomic.Uint32 // handles of the receiving end that were closed
+	Closed atomic.Uint32 // handles of the receiving end that were closed
 	// Socket is the inode of the receiving end's socket, for those who inspect it: on
 	// that its receivers sleep. Whoever makes a handle writes it, all the same number.
 	Socket atomic.Uint64
@@ -156,7 +155,7 @@ var (
 	_ [64]byte   = [unsafe.Offsetof(Stream{}.putLock)]byte{}
 	_ [256]byte  = [unsafe.Offsetof(Stream{}.getLock)]byte{}
 	_ [384]byte  = [unsafe.Offsetof(Stream{}.done)]byte{}
-	_ [588]byte  = [unsafe.Offsetof(Stream{}.Doorbell) + unsafe.Offsetof(Doorbell{}.Watched)]byte{}
+	_ [588]byte  = [unsafe.Offsetof(Stream{}.Doorbell) + unsafe.Offsetof(Doorbell{}.Closed)]byte{}
 	_ [640]byte  = [unsafe.Offsetof(Stream{}.ledger) + unsafe.Offsetof(ledger{}.returned)]byte{}
 	_ [linkOffset - shm.HeaderSize - maxStreams*Size]byte
 )
