@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"sync/atomic"
 
@@ -193,6 +194,13 @@ func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
 		return bytes.Clone(small[:n]), nil
 	}
 	return receiveLong(err, func(buf []byte) (int, error) { return c.RecvWithin(buf, l) })
+}
+
+// All receives the messages one after the other, one for each turn of the loop. That the
+// other end is gone ends it silently, once none is left. Any other error of Recv, such as
+// the cause of ctx's end, is yielded with a nil message, and ends it.
+func (c *Conn) All(ctx context.Context) iter.Seq2[[]byte, error] {
+	return until(io.EOF, func() ([]byte, error) { return c.Recv(ctx) })
 }
 
 // SendWithin is Send within the limit l, for language bindings.

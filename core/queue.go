@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 
 	"github.com/goprocessing/goprocessing/core/internal/fault"
@@ -142,6 +143,13 @@ func (q *Queue) Get(ctx context.Context) ([]byte, error) { return q.get(within(c
 
 // TryGet is Get without waiting; it returns ErrEmpty instead.
 func (q *Queue) TryGet() ([]byte, error) { return q.get(atOnce()) }
+
+// All takes the items one after the other, one for each turn of the loop, so that a loop
+// that is left loses none. A shutdown ends it silently, once the queue is empty. Any other
+// error of Get, such as the cause of ctx's end, is yielded with a nil item, and ends it.
+func (q *Queue) All(ctx context.Context) iter.Seq2[[]byte, error] {
+	return until(ErrShutdown, func() ([]byte, error) { return q.Get(ctx) })
+}
 
 // PutMany appends copies of items, waiting for room if the queue is full, and returns
 // how many it put: all of them, or those before an error. Errors: as Put. It is several

@@ -73,30 +73,6 @@ func shareQueues(t testing.TB, queues ...*JoinableQueue) (files []*os.File) {
 	return files
 }
 
-func ExampleQueue() {
-	q, err := NewQueue(MaxItems(3))
-	if err != nil {
-		panic(err)
-	}
-	defer q.Close()
-	ctx := context.Background()
-	for _, item := range []string{"a", "b", "c"} {
-		if err := q.Put(ctx, []byte(item)); err != nil {
-			panic(err)
-		}
-	}
-	fmt.Println(q.TryPut([]byte("d")))
-	for q.Len() > 0 {
-		item, err := q.Get(ctx)
-		fmt.Println(string(item), err)
-	}
-	// Output:
-	// stream is full
-	// a <nil>
-	// b <nil>
-	// c <nil>
-}
-
 func TestQueueBounds(t *testing.T) {
 	q := newQueue(t, 2)
 	if _, err := q.TryGet(); err != ErrEmpty {
