@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -288,5 +289,53 @@ func TestOpenOfHugePages(t *testing.T) {
 	}
 	if err := new(Segment).Open(fd, KindQueue); !errors.Is(err, ErrKind) {
 		t.Errorf("opened: %v", err)
+	}
+}
+
+// Whoever has a segment mapped uses it, also one who has closed its descriptor.
+func TestStale(t *testing.T) {
+	s, name, _ := newNamed(t)
+	isStale := func() bool {
+		names, err := Stale()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.Contains(names, name)
+	}
+	if isStale() {
+		t.Error("stale, though open")
+	}
+	if err := unix.Close(int(s.FD)); err != nil {
+		t.Fatal(err)
+	}
+	if isStale() {
+		t.Error("stale, though mapped")
+	}
+	if err := UnlinkStale(name); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("unlinked, though mapped: %v", err)
+	}
+	s.unmap()
+	if !isStale() {
+		t.Error("not stale")
+	}
+	if err := UnlinkStale(name); err != nil {
+		t.Error(err)
+	}
+}
+
+// What the name of its maker's descriptor is, others see in /proc.
+func TestNameOf(t *testing.T) {
+	s, name, file := newNamed(t)
+	if got, err := s.Name(); got != name || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := os.Readlink(byDescriptor(int(s.FD))); got != file || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := Unlink(name); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Name(); err != ErrUnlinked {
+		t.Errorf("after Unlink: %q, %v", got, err)
 	}
 }

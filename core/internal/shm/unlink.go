@@ -1,0 +1,179 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/goprocessing/goprocessing/core/internal/fault"
+	"golang.org/x/sys/unix"
+)
+
+// Bytes of a named segment's file that are locked. The locks are of the open file
+// description (fcntl(2), F_OFD_SETLK): all who share one by fork(2), or were sent its
+// descriptor, have the lock together, and the kernel undoes it with the last of their
+// descriptors and mappings.
+//
+//   - inUse is read-locked by whoever has the segment by its name, from before it has
+//     one, or from the opening on. One who opens it while it is locked for writing, to
+//     be unlinked as stale, waits, and then finds it without a name.
+//   - unlinking is write-locked by whoever takes the name away, from before the look
+//     whether the name still is the segment's: unlink(2) goes by the name, which might
+//     otherwise belong to another one by then. What is unlinked is never named again.
+const (
+	inUse = iota
+	unlinking
+	lockBytes
+)
+
+func lockFile(fd, command int, kind int16, first, n int64) error {
+	l := unix.Flock_t{Type: kind, Start: first, Len: n}
+	return unix.FcntlFlock(uintptr(fd), command, &l)
+}
+
+// use marks a named segment as one that a process has.
+func use(fd int) error { return lockFile(fd, unix.F_OFD_SETLKW, unix.F_RDLCK, inUse, 1) }
+
+// Unlink takes a name away, whatever has it. A segment lives on as long as it is mapped.
+func Unlink(name string) error {
+	err := unlink(name, func(fd int, _ *unix.Stat_t) error { return awaitUnlinking(fd) })
+	switch {
+	case errors.Is(err, ErrOwner), errors.Is(err, ErrKind), errors.Is(err, unix.ELOOP):
+		at, _ := path(name)
+		err = wrapUnlink(name, unix.Unlink(at))
+	}
+	return err
+}
+
+// UnlinkStale is Unlink for a segment that no process has any more; unix.EBUSY: one has.
+func UnlinkStale(name string) error {
+	return unlink(name, func(fd int, _ *unix.Stat_t) error {
+		err := lockFile(fd, unix.F_OFD_SETLK, unix.F_WRLCK, 0, lockBytes)
+		if err == unix.EAGAIN || err == unix.EACCES {
+			return unix.EBUSY
+		}
+		return err
+	})
+}
+
+// Unlink takes the segment's name away, if it still has one.
+func (s *Segment) Unlink() error {
+	name, err := s.Name()
+	if err == nil {
+		err = s.unlink(name)
+	}
+	if errors.Is(err, ErrUnlinked) {
+		return nil
+	}
+	return err
+}
+
+// unlink takes that name away, if it is the segment's.
+func (s *Segment) unlink(name string) error {
+	err := unlink(name, func(fd int, st *unix.Stat_t) error {
+		if st.Dev != s.device || st.Ino != s.inode {
+			return unix.ENOENT
+		}
+		return awaitUnlinking(fd)
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+func awaitUnlinking(fd int) error {
+	return lockFile(fd, unix.F_OFD_SETLKW, unix.F_WRLCK, unlinking, 1)
+}
+
+// errRenamed: another file had the name once its lock was taken.
+var errRenamed = errors.New("renamed")
+
+// unlink takes a name away from a segment once lock has locked its file. It takes its
+// bell away as well, and those that others left when they were killed here.
+func unlink(name string, lock func(fd int, st *unix.Stat_t) error) error {
+	at, err := path(name)
+	if err != nil {
+		return err
+	}
+	err = errRenamed
+	for err == errRenamed {
+		err = unlinkFile(at, lock)
+	}
+	if err == nil {
+		err = sweep()
+	}
+	return wrapUnlink(name, err)
+}
+
+func wrapUnlink(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("removing the name %q: %w", name, err)
+}
+
+func unlinkFile(at string, lock func(fd int, st *unix.Stat_t) error) error {
+	fd, err := openFile(at)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var opened, now unix.Stat_t
+	if err := unix.Fstat(fd, &opened); err != nil {
+		return err
+	}
+	if !isPrivate(&opened) {
+		return ErrOwner
+	}
+	if err := lock(fd, &opened); err != nil {
+		return err
+	}
+	fault.Here("segment locked to be unlinked")
+	err = unix.Fstatat(unix.AT_FDCWD, at, &now, unix.AT_SYMLINK_NOFOLLOW)
+	if err == unix.ENOENT || err == nil && now.Ino != opened.Ino {
+		return errRenamed
+	}
+	if err != nil {
+		return err
+	}
+	if err := unix.Unlink(at); err != nil {
+		return err
+	}
+	fault.Here("segment unlinked")
+	if err := unix.Unlink(bellPath(opened.Ino)); err != unix.ENOENT {
+		return err
+	}
+	return nil
+}
+
+// Stale returns the names of this user's segments that no process has any more, in
+// order.
+func Stale() (stale []string, err error) {
+	names, err := Names()
+	for _, name := range names {
+		if isStale(name) {
+			stale = append(stale, name)
+		}
+	}
+	return stale, err
+}
+
+// isStale changes nothing: it asks whether a lock could be had. What cannot be opened as
+// a segment is not stale, but not one.
+func isStale(name string) bool {
+	at, err := path(name)
+	if err != nil {
+		return false
+	}
+	fd, err := openFile(at)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || !isPrivate(&st) {
+		return false
+	}
+	l := unix.Flock_t{Type: unix.F_WRLCK, Start: inUse, Len: 1}
+	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) == nil && l.Type == unix.F_UNLCK
+}
