@@ -92,6 +92,29 @@ enum { GOP_KIND_QUEUE = 1, GOP_KIND_PIPE = 2, GOP_KIND_ARENA = 3 };
 typedef const void *gop_bytes;
 
 /*
+ * Names. Processes of one user can find an object by a name, any file name but those
+ * longer than some 230 bytes; queues, pipes and arenas share them. Such an object is a
+ * file in /dev/shm that only this user can open. It outlives its users, until
+ * gop_unlink.
+ *
+ * [engine] gop_*_open_named make a handle of the object with that name. GOP_CREATE
+ * makes the object; -EEXIST: there is one. GOP_OPEN opens it; -ENOENT: there is none.
+ * GOP_OPEN_OR_CREATE does one or the other, and of any number who do so at once one
+ * makes the object; what one that exists is to be like is ignored. Nobody finds an
+ * object before it is complete. Other errors: -EINVAL, -ENAMETOOLONG: that is no name;
+ * -EINVAL, -ELOOP: something else has the name; -EPROTO: an object of another layout
+ * version; -EACCES: one that belongs, or is accessible, to others; -EINTR. The handle is
+ * as any other, and goes to other processes by its descriptors, too.
+ */
+typedef const char *gop_name;
+
+enum { GOP_OPEN = 0, GOP_CREATE = 1, GOP_OPEN_OR_CREATE = 2 };
+
+/* [engine] Takes a name away, whatever has it. The object lives on as long as anybody
+ * uses it. -ENOENT: there is none. */
+int gop_unlink(gop_name name);
+
+/*
  * A segment mapped into this process. Window 0 maps the first MiB of the file,
  * window k > 0 the bytes from 1 MiB << (k-1) to 1 MiB << k; a window is mapped
  * when it is first needed and stays where it is until gop_segment_close.
@@ -236,7 +259,8 @@ gop_stream_len(const gop_stream *t)
 
 /* ---- queue: first in, first out; many producers, many consumers ---- */
 
-/* `bell` is an eventfd that comes with the queue: see gop_queue_watch. */
+/* `bell` is an eventfd that comes with the queue, a FIFO if that has a name: see
+ * gop_queue_watch. */
 typedef struct gop_queue {
     gop_segment seg;
     int32_t bell; /* -1: this handle has none */
@@ -254,6 +278,12 @@ int gop_joinable_queue_create(gop_queue *q, uint64_t maxsize, int redeliver);
 /* [engine] Makes a handle of descriptors that came from another process; bell
  * may be -1. On success it owns both. Errors: as gop_segment_open. */
 int gop_queue_open(gop_queue *q, int fd, int bell);
+
+/* [engine] gop_queue_create and gop_joinable_queue_create for a queue with a name: see
+ * gop_unlink. To the first a queue of either sort will do. */
+int gop_queue_open_named(gop_queue *q, gop_name name, int mode, uint64_t maxsize);
+int gop_joinable_queue_open_named(gop_queue *q, gop_name name, int mode, uint64_t maxsize,
+                                  int redeliver);
 
 /* Closes this process's handle. Idempotent. */
 static inline void
@@ -477,6 +507,13 @@ gop_slot_is_large(uint32_t kind)
 
 /* [engine] Makes an arena. Only the process that made it allocates in it. */
 int gop_arena_create(gop_segment *s);
+
+/* [engine] Makes an arena with a name, see gop_unlink, and one slot, as gop_arena_alloc
+ * does, and stores its offset; or opens one with a slot of that kind. Nothing else may
+ * be allocated in it. A lock is a semaphore of max 1; the caller looks whether one that
+ * it opened is. */
+int gop_arena_open_named(gop_segment *s, gop_name name, int mode, uint32_t kind, uint32_t value,
+                         uint32_t max, uint64_t *offset);
 
 /* [engine] Allocates a slot (semaphore: value and max <= GOP_SEM_MAX; barrier: max
  * parties; robust semaphore: max permits; else both ignored) and stores its offset in
@@ -896,7 +933,9 @@ void gop_engine_abandon(void);
     X(gop_condition_leave) X(gop_condition_notify) X(gop_condition_waiting)                \
     X(gop_barrier_arrive) X(gop_barrier_finish) X(gop_barrier_wait)                        \
     X(gop_barrier_time_out) X(gop_barrier_withdraw) X(gop_barrier_reset)                   \
-    X(gop_barrier_abort) X(gop_barrier_waiting)
+    X(gop_barrier_abort) X(gop_barrier_waiting)                                            \
+    X(gop_queue_open_named) X(gop_joinable_queue_open_named) X(gop_arena_open_named)       \
+    X(gop_unlink)
 /* clang-format on */
 
 #ifdef __cplusplus

@@ -105,6 +105,30 @@ func gop_queue_open(q *C.gop_queue, fd, bell C.int) C.int {
 	return result(queue(q).Open(int(fd), int(bell)))
 }
 
+// mode translates a mode of opening by name.
+func mode(m C.int) core.Mode {
+	switch m {
+	case C.GOP_CREATE:
+		return core.ModeCreate
+	case C.GOP_OPEN_OR_CREATE:
+		return core.ModeOpenOrCreate
+	}
+	return core.ModeOpen
+}
+
+//export gop_queue_open_named
+func gop_queue_open_named(q *C.gop_queue, name C.gop_name, m C.int, maxsize C.uint64_t) C.int {
+	return result(queue(q).Queue.OpenNamed(C.GoString((*C.char)(name)), mode(m), uint64(maxsize)))
+}
+
+//export gop_joinable_queue_open_named
+func gop_joinable_queue_open_named(q *C.gop_queue, name C.gop_name, m C.int, maxsize C.uint64_t, redeliver C.int) C.int {
+	return result(queue(q).OpenNamed(C.GoString((*C.char)(name)), mode(m), uint64(maxsize), redeliver != 0))
+}
+
+//export gop_unlink
+func gop_unlink(name C.gop_name) C.int { return result(core.Unlink(C.GoString((*C.char)(name)))) }
+
 //export gop_queue_put
 func gop_queue_put(q *C.gop_queue, data C.gop_bytes, n C.uint64_t, how C.int, deadline C.int64_t) C.int {
 	l := limit(how, deadline)
@@ -305,6 +329,14 @@ func gop_conn_sent_handle(c *C.gop_conn) C.int { return result(conn(c).SentHandl
 func gop_arena_create(s *C.gop_segment) C.int {
 	a := core.ArenaOn(segment(s))
 	return result(a.Create())
+}
+
+//export gop_arena_open_named
+func gop_arena_open_named(s *C.gop_segment, name C.gop_name, m C.int, kind, value, limit C.uint32_t, offset *C.uint64_t) C.int {
+	a := core.ArenaOn(segment(s))
+	o, err := a.OpenNamed(C.GoString((*C.char)(name)), mode(m), uint32(kind), uint32(value), uint32(limit))
+	*offset = C.uint64_t(o)
+	return result(err)
 }
 
 //export gop_arena_alloc

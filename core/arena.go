@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 
 	"github.com/goprocessing/goprocessing/core/internal/arena"
@@ -67,6 +69,15 @@ func (a *Arena) Close() error { return a.s.Close() }
 // semaphore's permits. An arena that is
 // full for this kind is unix.ENOSPC.
 func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
+	value, limit, err = attributes(kind, value, limit)
+	if err != nil {
+		return 0, err
+	}
+	return arena.Alloc(a.s, kind, value, limit)
+}
+
+// attributes returns what of value and limit means something to an object of that kind.
+func attributes(kind, value, limit uint32) (_, _ uint32, err error) {
 	invalid := false
 	switch kind {
 	case KindSemaphore:
@@ -85,9 +96,9 @@ func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
 		invalid = true
 	}
 	if invalid {
-		return 0, unix.EINVAL
+		return 0, 0, unix.EINVAL
 	}
-	return arena.Alloc(a.s, kind, value, limit)
+	return value, limit, nil
 }
 
 // FreeSlot frees an object that no other process has ever had access to.
@@ -98,25 +109,22 @@ func (a *Arena) CheckSlot(offset uint64, kind uint32) error {
 	return arena.Check(a.s, offset, kind)
 }
 
-func (a *Arena) semaphore(value, limit uint32) (Semaphore, error) {
+func (a *Arena) semaphore(value, limit uint32) (member, error) {
 	offset, err := a.NewSlot(KindSemaphore, value, limit)
-	if err != nil {
-		return Semaphore{}, err
-	}
-	return Semaphore{(*arena.Semaphore)(arena.At(a.s, offset)), offset}, nil
+	return memberOf(a, offset), err
 }
 
 // NewSemaphore makes a semaphore with that value.
 func (a *Arena) NewSemaphore(value uint32) (*Semaphore, error) {
 	m, err := a.semaphore(value, MaxValue)
-	return &m, err
+	return &Semaphore{m}, err
 }
 
 // NewBoundedSemaphore makes a semaphore whose value never exceeds that which it
 // begins with.
 func (a *Arena) NewBoundedSemaphore(value uint32) (*Semaphore, error) {
 	m, err := a.semaphore(value, value)
-	return &m, err
+	return &Semaphore{m}, err
 }
 
 // NewLock makes a lock that is free.
@@ -131,7 +139,7 @@ func (a *Arena) NewEvent() (*Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Event{(*arena.Event)(arena.At(a.s, offset)), offset}, nil
+	return &Event{memberOf(a, offset)}, nil
 }
 
 // Semaphore returns the semaphore at offset.
@@ -139,16 +147,15 @@ func (a *Arena) Semaphore(offset uint64) (*Semaphore, error) {
 	if err := a.CheckSlot(offset, KindSemaphore); err != nil {
 		return nil, err
 	}
-	return &Semaphore{(*arena.Semaphore)(arena.At(a.s, offset)), offset}, nil
+	return &Semaphore{memberOf(a, offset)}, nil
 }
 
 // Lock returns the lock at offset.
 func (a *Arena) Lock(offset uint64) (*Lock, error) {
-	m, err := a.Semaphore(offset)
-	if err != nil {
+	if err := a.CheckSlot(offset, KindSemaphore); err != nil {
 		return nil, err
 	}
-	return &Lock{*m}, nil
+	return &Lock{memberOf(a, offset)}, nil
 }
 
 // Event returns the event at offset.
@@ -156,41 +163,58 @@ func (a *Arena) Event(offset uint64) (*Event, error) {
 	if err := a.CheckSlot(offset, KindEvent); err != nil {
 		return nil, err
 	}
-	return &Event{(*arena.Event)(arena.At(a.s, offset)), offset}, nil
+	return &Event{memberOf(a, offset)}, nil
 }
 
 // Semaphore is a counting semaphore, bounded or not.
-type Semaphore struct {
-	m      *arena.Semaphore
-	offset uint64
-}
+type Semaphore struct{ member }
 
-// Offset tells where in its arena the semaphore is.
-func (m *Semaphore) Offset() uint64 { return m.offset }
+func (m *Semaphore) at() *arena.Semaphore { return (*arena.Semaphore)(m.slot()) }
+
+func (m *Semaphore) takes() []string { return []string{"Value", "Bounded"} }
+
+func (m *Semaphore) openNamed(name string, mode Mode, o *options) error {
+	limit := uint32(MaxValue)
+	if o.bounded {
+		limit = o.value
+	}
+	return m.member.openNamed(name, mode, o, KindSemaphore, o.value, limit)
+}
 
 // Acquire decrements the value, waiting while it is 0. Error: the cause of ctx's
 // end.
-func (m *Semaphore) Acquire(ctx context.Context) error { return m.m.Acquire(within(ctx)) }
+func (m *Semaphore) Acquire(ctx context.Context) error { return m.at().Acquire(within(ctx)) }
 
 // TryAcquire decrements the value unless it is 0.
-func (m *Semaphore) TryAcquire() bool { return m.m.Acquire(atOnce()) == nil }
+func (m *Semaphore) TryAcquire() bool { return m.at().Acquire(atOnce()) == nil }
 
 // Release increments the value; ErrReleased: it is the greatest allowed.
-func (m *Semaphore) Release() error {
-	if m.m.Release() != nil {
+func (m *Semaphore) Release() error { return release(m.at()) }
+
+func release(m *arena.Semaphore) error {
+	if m.Release() != nil {
 		return ErrReleased
 	}
 	return nil
 }
 
 // Value returns the value.
-func (m *Semaphore) Value() int { return m.m.Value() }
+func (m *Semaphore) Value() int { return m.at().Value() }
 
 // Lock is a mutual exclusion lock. Any process may unlock it.
-type Lock struct{ m Semaphore }
+type Lock struct{ member }
 
-// Offset tells where in its arena the lock is.
-func (k *Lock) Offset() uint64 { return k.m.offset }
+func (k *Lock) at() *arena.Semaphore { return (*arena.Semaphore)(k.slot()) }
+
+func (k *Lock) takes() []string { return nil }
+
+func (k *Lock) openNamed(name string, mode Mode, o *options) error {
+	err := k.member.openNamed(name, mode, o, KindSemaphore, 1, 1)
+	if err == nil && k.slot().Limit() != 1 { // a semaphore
+		return errors.Join(fmt.Errorf("opening %q: %w", name, ErrKind), k.Close())
+	}
+	return err
+}
 
 // Lock takes the lock, waiting until it is free. Error: the cause of ctx's end.
 func (k *Lock) Lock(ctx context.Context) error { return k.lock(within(ctx)) }
@@ -200,33 +224,37 @@ func (k *Lock) TryLock() bool { return k.lock(atOnce()) == nil }
 
 // lock says whose the lock is besides, for those who inspect it.
 func (k *Lock) lock(l *Limit) error {
-	err := k.m.m.Acquire(l)
+	err := k.at().Acquire(l)
 	if err == nil {
-		k.m.m.Note(process.Self)
+		k.at().Note(process.Self)
 	}
 	return err
 }
 
 // Unlock frees the lock; ErrReleased: it was free.
-func (k *Lock) Unlock() error { return k.m.Release() }
+func (k *Lock) Unlock() error { return release(k.at()) }
 
 // Event is a flag that can be waited for.
-type Event struct {
-	e      *arena.Event
-	offset uint64
+type Event struct{ member }
+
+func (e *Event) at() *arena.Event { return (*arena.Event)(e.slot()) }
+
+func (e *Event) takes() []string { return nil }
+
+func (e *Event) openNamed(name string, mode Mode, o *options) error {
+	return e.member.openNamed(name, mode, o, KindEvent, 0, 0)
 }
 
-// Offset tells where in its arena the event is.
-func (e *Event) Offset() uint64 { return e.offset }
-
 // IsSet reports whether the event is set.
-func (e *Event) IsSet() bool { return e.e.IsSet() }
+func (e *Event) IsSet() bool { return e.at().IsSet() }
 
 // Set sets the event and wakes all who wait for it.
-func (e *Event) Set() { e.e.Set() }
+func (e *Event) Set() { e.at().Set() }
 
 // Clear clears the event.
-func (e *Event) Clear() { e.e.Clear() }
+func (e *Event) Clear() { e.at().Clear() }
 
 // Wait waits until the event is set. Error: the cause of ctx's end.
-func (e *Event) Wait(ctx context.Context) error { return e.e.Wait(e.e.Word(), within(ctx)) }
+func (e *Event) Wait(ctx context.Context) error {
+	return e.at().Wait(e.at().Word(), within(ctx))
+}

@@ -239,7 +239,7 @@ func TestReleasesAtOnce(t *testing.T) {
 				}
 			})
 		}
-		await(t, "somebody sleeps", func() bool { return m.m.Waiters() })
+		await(t, "somebody sleeps", func() bool { return m.at().Waiters() })
 		for range waiters {
 			if err := m.Release(); err != nil {
 				t.Fatal(err)
@@ -268,7 +268,7 @@ func TestEvent(t *testing.T) {
 			woken.Add(1)
 		})
 	}
-	await(t, "somebody sleeps", func() bool { return e.e.Word() != 0 })
+	await(t, "somebody sleeps", func() bool { return e.at().Word() != 0 })
 	e.Set()
 	group.Wait()
 	e.Clear()
@@ -276,10 +276,10 @@ func TestEvent(t *testing.T) {
 		t.Error("set after Clear")
 	}
 	// Set and cleared before the sleeper runs: it was set all the same.
-	seen := e.e.Word()
+	seen := e.at().Word()
 	e.Set()
 	e.Clear()
-	if err := e.e.Wait(seen, atOnce()); err != nil {
+	if err := e.at().Wait(seen, atOnce()); err != nil {
 		t.Errorf("missed a set: %v", err)
 	}
 }

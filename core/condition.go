@@ -13,11 +13,7 @@ type Waiter = arena.Waiter
 
 // Condition is a condition variable. It goes with a lock, which those who wait and
 // those who notify hold.
-type Condition struct {
-	s      *Segment
-	c      *arena.Condition
-	offset uint64
-}
+type Condition struct{ member }
 
 // NewCondition makes a condition that nobody waits for.
 func (a *Arena) NewCondition() (*Condition, error) {
@@ -40,11 +36,16 @@ func (a *Arena) Condition(offset uint64) (*Condition, error) {
 // ConditionOn returns the condition at offset, which passed CheckSlot, in s, which
 // stays the caller's: for language bindings.
 func ConditionOn(s *Segment, offset uint64) Condition {
-	return Condition{s, (*arena.Condition)(unsafe.Pointer(arena.At(s, offset))), offset}
+	return Condition{memberOf(&Arena{s}, offset)}
 }
 
-// Offset tells where in its arena the condition is.
-func (c *Condition) Offset() uint64 { return c.offset }
+func (c *Condition) at() *arena.Condition { return (*arena.Condition)(unsafe.Pointer(c.slot())) }
+
+func (c *Condition) takes() []string { return nil }
+
+func (c *Condition) openNamed(name string, mode Mode, o *options) error {
+	return c.member.openNamed(name, mode, o, KindCondition, 0, 0)
+}
 
 // Locker is a lock for Condition.Wait: a Lock or a RobustLock.
 type Locker interface {
@@ -98,27 +99,27 @@ func (c *Condition) Notify(n int) (int, error) { return c.NotifyWithin(n, atOnce
 func (c *Condition) NotifyAll() (int, error) { return c.Notify(int(^uint(0) >> 1)) }
 
 // Waiting returns how many wait that were not notified.
-func (c *Condition) Waiting() (int, error) { return c.c.Waiting(c.s) }
+func (c *Condition) Waiting() (int, error) { return c.at().Waiting(c.s) }
 
 // EnterWithin makes the calling thread wait for a notification from now on, for
 // language bindings, which then release the lock, call WaitWithin, take the lock
 // again and call Leave. tid is the thread's, if the caller keeps to one.
 func (c *Condition) EnterWithin(tid uint32, l *Limit) (*Waiter, error) {
-	return c.c.Enter(c.s, tid, l)
+	return c.at().Enter(c.s, tid, l)
 }
 
 // WaitWithin waits for the notification of w within the limit l.
-func (c *Condition) WaitWithin(w *Waiter, l *Limit) error { return c.c.Wait(c.s, w, l) }
+func (c *Condition) WaitWithin(w *Waiter, l *Limit) error { return c.at().Wait(c.s, w, l) }
 
 // Quit ends the wait of w, which has failed, unless w was notified meanwhile, which it
 // reports: then the lock is to be taken, and Leave to follow, all the same.
-func (c *Condition) Quit(w *Waiter) (notified bool, err error) { return c.c.Quit(w) }
+func (c *Condition) Quit(w *Waiter) (notified bool, err error) { return c.at().Quit(w) }
 
 // Leave ends a wait and reports whether w was notified. If it was, but the wait
 // fails all the same, pass gives the notification to the next.
 func (c *Condition) Leave(w *Waiter, pass bool) (notified bool, err error) {
-	return c.c.Leave(c.s, w, pass)
+	return c.at().Leave(c.s, w, pass)
 }
 
 // NotifyWithin is Notify within the limit l, for language bindings.
-func (c *Condition) NotifyWithin(n int, l *Limit) (int, error) { return c.c.Notify(c.s, n, l) }
+func (c *Condition) NotifyWithin(n int, l *Limit) (int, error) { return c.at().Notify(c.s, n, l) }

@@ -45,7 +45,7 @@ var conditions = primitive{
 		if s.c, err = s.a.NewCondition(); err != nil {
 			t.Fatal(err)
 		}
-		s.m = s.lock.m.m
+		s.m = s.lock.at()
 		return s
 	},
 	victims: map[string]func([]*os.File, *plight) error{

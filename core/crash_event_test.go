@@ -18,10 +18,10 @@ type eventScene struct {
 }
 
 func useEvent(e *Event, ctx context.Context) error {
-	seen := e.e.Word()
+	seen := e.at().Word()
 	e.Clear()
 	e.Set()
-	return e.e.Wait(seen, within(ctx))
+	return e.at().Wait(seen, within(ctx))
 }
 
 var events = primitive{
@@ -64,11 +64,11 @@ func (s *eventScene) survivors() []func(context.Context) error {
 
 func (s *eventScene) check([]*victim) error {
 	s.e.Set()
-	if err := s.e.e.Wait(0, atOnce()); err != nil || !s.e.IsSet() {
+	if err := s.e.at().Wait(0, atOnce()); err != nil || !s.e.IsSet() {
 		return fmt.Errorf("set, but: %v", err)
 	}
 	s.e.Clear()
-	if err := s.e.e.Wait(s.e.e.Word(), atOnce()); err != unix.EAGAIN || s.e.IsSet() {
+	if err := s.e.at().Wait(s.e.at().Word(), atOnce()); err != unix.EAGAIN || s.e.IsSet() {
 		return fmt.Errorf("cleared, but: %v", err)
 	}
 	return nil

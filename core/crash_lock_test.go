@@ -80,7 +80,7 @@ func semaphores(limit uint32) primitive {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.m = m.m
+			s.m = m.at()
 			return s
 		},
 		victims: map[string]func([]*os.File, *plight) error{

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bell is the eventfd(2) of a Queue as a stream.Bell: its counter is 1 while it is
-// rung, else 0.
+// bell is the eventfd(2) of a Queue, or the FIFO of one that has a name, as a
+// stream.Bell: its counter is 1, or something is in it, while it is rung.
 type bell Queue
 
 // ringer returns the queue's bell, nil if it has none.
@@ -29,28 +29,39 @@ func (b *bell) Ring() error {
 		return err
 	}
 	one := uint64(1)
-	return b.transfer(unix.SYS_WRITE, &one)
+	if _, err := b.transfer(unix.SYS_WRITE, unsafe.Pointer(&one), unsafe.Sizeof(one)); err != unix.EAGAIN { // a FIFO is full
+		return err
+	}
+	return nil
 }
 
 func (b *bell) Silence() error {
 	if err := b.s.CheckDescriptor(); err != nil {
 		return err
 	}
-	var count uint64
-	if err := b.transfer(unix.SYS_READ, &count); err != unix.EAGAIN { // it was not rung
-		return err
+	// Of a FIFO there may be more, if it was rung by processes that were killed then.
+	var rings [bellBytes]byte
+	for n := len(rings); n == len(rings); {
+		var err error
+		if n, err = b.transfer(unix.SYS_READ, unsafe.Pointer(&rings), unsafe.Sizeof(rings)); err == unix.EAGAIN { // it was not rung
+			return nil
+		} else if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// transfer reads or writes the counter, which never blocks. unix.Read and
-// unix.Write leave garbage in a program built with -race.
-func (b *bell) transfer(call uintptr, count *uint64) error {
-	_, _, errno := unix.RawSyscall(call, uintptr(b.bell), uintptr(unsafe.Pointer(count)), unsafe.Sizeof(*count))
+const bellBytes = 64
+
+// transfer reads or writes, which never blocks. unix.Read and unix.Write leave garbage in
+// a program built with -race.
+func (b *bell) transfer(call uintptr, data unsafe.Pointer, size uintptr) (int, error) {
+	n, _, errno := unix.RawSyscall(call, uintptr(b.bell), uintptr(data), size)
 	if errno != 0 {
-		return errno
+		return 0, errno
 	}
-	return nil
+	return int(n), nil
 }
 
 func (b *bell) Rung() bool {

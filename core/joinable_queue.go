@@ -13,11 +13,11 @@ type JoinableQueue struct{ Queue }
 
 // NewJoinableQueue makes a queue. Options: MaxItems, Redeliver.
 func NewJoinableQueue(list ...Option) (*JoinableQueue, error) {
-	o, err := choose(list, "MaxItems", "Redeliver")
+	q := new(JoinableQueue)
+	o, err := choose(list, q.takes()...)
 	if err != nil {
 		return nil, err
 	}
-	q := new(JoinableQueue)
 	if err := q.Create(o.maxItems, o.redeliver); err != nil {
 		return nil, err
 	}
@@ -31,6 +31,17 @@ func (q *JoinableQueue) Create(maxItems uint64, redeliver bool) error {
 	}
 	q.stream().Keep(redeliver)
 	return nil
+}
+
+func (q *JoinableQueue) takes() []string { return []string{"MaxItems", "Redeliver"} }
+
+// OpenNamed is Queue.OpenNamed for a JoinableQueue.
+func (q *JoinableQueue) OpenNamed(name string, mode Mode, maxItems uint64, redeliver bool) error {
+	return q.openNamed(name, mode, &options{maxItems: maxItems, redeliver: redeliver})
+}
+
+func (q *JoinableQueue) openNamed(name string, mode Mode, o *options) error {
+	return q.openNamedAs(name, mode, o, true)
 }
 
 // OpenJoinableQueue opens a queue as OpenQueue does.

@@ -16,6 +16,11 @@ type options struct {
 	given     []string // their names
 	maxItems  uint64
 	redeliver bool
+	value     uint32
+	bounded   bool
+	parties   uint32
+
+	orCreate, unlinkOnClose bool
 }
 
 func (o *options) give(name string) { o.given = append(o.given, name) }
@@ -36,9 +41,37 @@ func Redeliver() Option {
 	return func(o *options) { o.give("Redeliver"); o.redeliver = true }
 }
 
+// Value is what a Semaphore begins with, or how many permits a RobustSemaphore has; 1, if
+// it is not given.
+func Value(n uint32) Option {
+	return func(o *options) { o.give("Value"); o.value = n }
+}
+
+// Bounded has the value of a Semaphore never exceed that which it begins with.
+func Bounded() Option {
+	return func(o *options) { o.give("Bounded"); o.bounded = true }
+}
+
+// Parties is how many have to wait at a Barrier.
+func Parties(n uint32) Option {
+	return func(o *options) { o.give("Parties"); o.parties = n }
+}
+
+// OrCreate has Open make the object if there is none of that name. However many do so at
+// once, one of them makes it.
+func OrCreate() Option {
+	return func(o *options) { o.give("OrCreate"); o.orCreate = true }
+}
+
+// UnlinkOnClose has Close take the name away that the object still has, if this handle
+// has made it. Those who have it open go on. If the process is killed, the name stays.
+func UnlinkOnClose() Option {
+	return func(o *options) { o.give("UnlinkOnClose"); o.unlinkOnClose = true }
+}
+
 // choose returns what the options say. allowed are the names of those that apply.
 func choose(list []Option, allowed ...string) (options, error) {
-	var o options
+	o := options{value: 1}
 	for _, option := range list {
 		option(&o)
 	}

@@ -21,18 +21,18 @@ import (
 //
 // All methods but Close may be called by several goroutines at once.
 type Queue struct {
-	s    Segment
-	bell int32 // see Watch; -1: none
-	_    uint32
+	s      Segment
+	bell   int32  // see Watch; -1: none
+	unlink uint32 // not 0: Close takes the name away
 }
 
 // NewQueue makes a queue. Option: MaxItems.
 func NewQueue(list ...Option) (*Queue, error) {
-	o, err := choose(list, "MaxItems")
+	q := new(Queue)
+	o, err := choose(list, q.takes()...)
 	if err != nil {
 		return nil, err
 	}
-	q := new(Queue)
 	if err := q.Create(o.maxItems); err != nil {
 		return nil, err
 	}
@@ -49,10 +49,64 @@ func (q *Queue) Create(maxItems uint64) error {
 		_ = unix.Close(fd)
 		return err
 	}
-	q.bell = int32(fd)
+	q.bell, q.unlink = int32(fd), 0
 	fault.Here("queue's segment made")
 	stream.Init(&q.s, 0, 1, maxItems, 0)
 	return nil
+}
+
+func (q *Queue) takes() []string { return []string{"MaxItems"} }
+
+// OpenNamed makes q a handle of the queue of that name, which mode says whether to make:
+// Create and Open for language bindings.
+func (q *Queue) OpenNamed(name string, mode Mode, maxItems uint64) error {
+	return q.openNamed(name, mode, &options{maxItems: maxItems})
+}
+
+func (q *Queue) openNamed(name string, mode Mode, o *options) error {
+	return q.openNamedAs(name, mode, o, false)
+}
+
+func (q *Queue) openNamedAs(name string, mode Mode, o *options, joinable bool) error {
+	made, err := mode.do(func() error {
+		if err := q.s.CreateFile(shm.KindQueue, stream.FirstAllocation); err != nil {
+			return err
+		}
+		stream.Init(&q.s, 0, 1, o.maxItems, 0)
+		if joinable {
+			q.stream().Keep(o.redeliver)
+		}
+		if err := q.s.Link(name); err != nil {
+			return errors.Join(err, q.s.Close())
+		}
+		if err := q.openBell(); err != nil {
+			return errors.Join(err, q.s.Unlink(), q.s.Close())
+		}
+		return nil
+	}, func() error {
+		if err := q.s.OpenNamed(name, shm.KindQueue); err != nil {
+			return err
+		}
+		err := q.openBell()
+		if joinable && err == nil && !q.stream().Keeps() {
+			err = errors.Join(fmt.Errorf("opening %q: %w", name, ErrKind), unix.Close(int(q.bell)))
+		}
+		if err != nil {
+			return errors.Join(err, q.s.Close())
+		}
+		return nil
+	})
+	q.unlink = 0
+	if made && o.unlinkOnClose {
+		q.unlink = 1
+	}
+	return err
+}
+
+func (q *Queue) openBell() error {
+	fd, err := q.s.OpenBell()
+	q.bell = int32(fd)
+	return err
 }
 
 // OpenQueue opens a queue that another process made, of the files that Files
@@ -80,7 +134,7 @@ func (q *Queue) openFiles(segment, bell *os.File) error {
 		}
 		return err
 	}
-	q.bell = int32(b)
+	q.bell, q.unlink = int32(b), 0
 	return nil
 }
 
@@ -91,7 +145,7 @@ func (q *Queue) Open(fd, bell int) error {
 	if err := q.s.Open(fd, shm.KindQueue); err != nil {
 		return err
 	}
-	q.bell = int32(bell)
+	q.bell, q.unlink = int32(bell), 0
 	return nil
 }
 
@@ -115,7 +169,11 @@ func (q *Queue) Files() (segment, bell *os.File, err error) {
 func (q *Queue) Close() error {
 	// If the program closed all its descriptors, it closed both.
 	owned := q.s.CheckDescriptor() == nil && q.bell >= 0
-	err := q.s.Close()
+	var err error
+	if owned && q.unlink != 0 {
+		err = q.s.Unlink()
+	}
+	err = errors.Join(err, q.s.Close())
 	fault.Here("queue's segment closed")
 	if owned {
 		err = errors.Join(err, unix.Close(int(q.bell)))

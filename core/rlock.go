@@ -11,10 +11,7 @@ import (
 // often. The owner is a number that the caller chooses, since goroutines have no
 // identity; it is not 0 and not used by anybody else. Python's threads are
 // pid<<32 | tid.
-type RLock struct {
-	k      *arena.RLock
-	offset uint64
-}
+type RLock struct{ member }
 
 // NewRLock makes a lock that is free.
 func (a *Arena) NewRLock() (*RLock, error) {
@@ -30,24 +27,29 @@ func (a *Arena) RLock(offset uint64) (*RLock, error) {
 	if err := a.CheckSlot(offset, KindRLock); err != nil {
 		return nil, err
 	}
-	return &RLock{(*arena.RLock)(arena.At(a.s, offset)), offset}, nil
+	return &RLock{memberOf(a, offset)}, nil
 }
 
-// Offset tells where in its arena the lock is.
-func (k *RLock) Offset() uint64 { return k.offset }
+func (k *RLock) at() *arena.RLock { return (*arena.RLock)(k.slot()) }
+
+func (k *RLock) takes() []string { return nil }
+
+func (k *RLock) openNamed(name string, mode Mode, o *options) error {
+	return k.member.openNamed(name, mode, o, KindRLock, 0, 0)
+}
 
 // Lock takes the lock for owner, waiting while another has it. Error: the cause of
 // ctx's end.
 func (k *RLock) Lock(ctx context.Context, owner uint64) error {
-	return k.k.Acquire(owner, within(ctx))
+	return k.at().Acquire(owner, within(ctx))
 }
 
 // TryLock takes the lock for owner unless another has it.
-func (k *RLock) TryLock(owner uint64) bool { return k.k.Acquire(owner, atOnce()) == nil }
+func (k *RLock) TryLock(owner uint64) bool { return k.at().Acquire(owner, atOnce()) == nil }
 
 // Unlock undoes one Lock; ErrNotOwner: owner has not got the lock.
 func (k *RLock) Unlock(owner uint64) error {
-	err := k.k.Release(owner)
+	err := k.at().Release(owner)
 	if err == unix.EPERM {
 		return ErrNotOwner
 	}
@@ -56,8 +58,8 @@ func (k *RLock) Unlock(owner uint64) error {
 
 // Owner returns who has the lock and how often, 0 if nobody.
 func (k *RLock) Owner() (owner uint64, depth int) {
-	if owner = k.k.Owner(); owner != 0 {
-		depth = k.k.Depth()
+	if owner = k.at().Owner(); owner != 0 {
+		depth = k.at().Depth()
 	}
 	return owner, depth
 }

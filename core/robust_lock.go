@@ -18,10 +18,7 @@ import (
 //
 // A taker that waits finds out within about a second; one that comes later finds out
 // at once, unless somebody has looked less than a millisecond before.
-type RobustLock struct {
-	k      *arena.RobustLock
-	offset uint64
-}
+type RobustLock struct{ member }
 
 // NewRobustLock makes a lock that is free.
 func (a *Arena) NewRobustLock() (*RobustLock, error) {
@@ -37,25 +34,30 @@ func (a *Arena) RobustLock(offset uint64) (*RobustLock, error) {
 	if err := a.CheckSlot(offset, KindRobustLock); err != nil {
 		return nil, err
 	}
-	return &RobustLock{(*arena.RobustLock)(arena.At(a.s, offset)), offset}, nil
+	return &RobustLock{memberOf(a, offset)}, nil
 }
 
-// Offset tells where in its arena the lock is.
-func (k *RobustLock) Offset() uint64 { return k.offset }
+func (k *RobustLock) at() *arena.RobustLock { return (*arena.RobustLock)(k.slot()) }
+
+func (k *RobustLock) takes() []string { return nil }
+
+func (k *RobustLock) openNamed(name string, mode Mode, o *options) error {
+	return k.member.openNamed(name, mode, o, KindRobustLock, 0, 0)
+}
 
 // Lock takes the lock, waiting until it is free. Errors: ErrOwnerDied, with the lock
 // held; else the cause of ctx's end.
-func (k *RobustLock) Lock(ctx context.Context) error { return robustError(k.k.Acquire(within(ctx))) }
+func (k *RobustLock) Lock(ctx context.Context) error { return robustError(k.at().Acquire(within(ctx))) }
 
 // TryLock takes the lock if it is free. The error is nil or ErrOwnerDied.
-func (k *RobustLock) TryLock() (taken bool, err error) { return robustTry(k.k.Acquire(atOnce())) }
+func (k *RobustLock) TryLock() (taken bool, err error) { return robustTry(k.at().Acquire(atOnce())) }
 
 // Unlock frees the lock; ErrNotHolder: this process does not hold it.
-func (k *RobustLock) Unlock() error { return robustError(k.k.Release(false)) }
+func (k *RobustLock) Unlock() error { return robustError(k.at().Release(false)) }
 
 // Abandon is Unlock for one who was told ErrOwnerDied and has not repaired what the
 // lock guards: the next to take the lock is told, too.
-func (k *RobustLock) Abandon() error { return robustError(k.k.Release(true)) }
+func (k *RobustLock) Abandon() error { return robustError(k.at().Release(true)) }
 
 // robustError returns the error of this package for that of a robust object.
 func robustError(err error) error {

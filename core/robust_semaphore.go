@@ -15,11 +15,7 @@ const MaxPermits = arena.MaxPermits
 // says of the lock is true of each permit; but whoever comes finds out at once only if
 // nobody has looked within as many milliseconds as there are permits, at most half a
 // second.
-type RobustSemaphore struct {
-	s      *Segment
-	m      *arena.RobustSemaphore
-	offset uint64
-}
+type RobustSemaphore struct{ member }
 
 // NewRobustSemaphore makes a semaphore with so many permits, from 1 to MaxPermits,
 // all of them free.
@@ -43,11 +39,18 @@ func (a *Arena) RobustSemaphore(offset uint64) (*RobustSemaphore, error) {
 // RobustSemaphoreOn returns the robust semaphore at offset, which passed CheckSlot,
 // in s, which stays the caller's: for language bindings.
 func RobustSemaphoreOn(s *Segment, offset uint64) RobustSemaphore {
-	return RobustSemaphore{s, (*arena.RobustSemaphore)(unsafe.Pointer(arena.At(s, offset))), offset}
+	return RobustSemaphore{memberOf(&Arena{s}, offset)}
 }
 
-// Offset tells where in its arena the semaphore is.
-func (m *RobustSemaphore) Offset() uint64 { return m.offset }
+func (m *RobustSemaphore) at() *arena.RobustSemaphore {
+	return (*arena.RobustSemaphore)(unsafe.Pointer(m.slot()))
+}
+
+func (m *RobustSemaphore) takes() []string { return []string{"Value"} }
+
+func (m *RobustSemaphore) openNamed(name string, mode Mode, o *options) error {
+	return m.member.openNamed(name, mode, o, KindRobustSemaphore, 0, o.value)
+}
 
 // Acquire takes a permit, waiting until one is free. Errors: ErrOwnerDied, with the
 // permit held; else the cause of ctx's end.
@@ -55,21 +58,21 @@ func (m *RobustSemaphore) Acquire(ctx context.Context) error { return m.AcquireW
 
 // TryAcquire takes a permit if one is free. The error may be ErrOwnerDied.
 func (m *RobustSemaphore) TryAcquire() (taken bool, err error) {
-	return robustTry(m.m.Acquire(m.s, atOnce()))
+	return robustTry(m.at().Acquire(m.s, atOnce()))
 }
 
 // Release gives back a permit; ErrNotHolder: this process holds none.
-func (m *RobustSemaphore) Release() error { return robustError(m.m.Release(m.s, false)) }
+func (m *RobustSemaphore) Release() error { return robustError(m.at().Release(m.s, false)) }
 
 // Abandon is Release for one who was told ErrOwnerDied and has not repaired anything:
 // the next to take the permit is told, too.
-func (m *RobustSemaphore) Abandon() error { return robustError(m.m.Release(m.s, true)) }
+func (m *RobustSemaphore) Abandon() error { return robustError(m.at().Release(m.s, true)) }
 
 // Value returns how many permits are free.
-func (m *RobustSemaphore) Value() (int, error) { return m.m.Value(m.s) }
+func (m *RobustSemaphore) Value() (int, error) { return m.at().Value(m.s) }
 
 // Held returns how many permits this process holds.
-func (m *RobustSemaphore) Held() (int, error) { return m.m.Held(m.s) }
+func (m *RobustSemaphore) Held() (int, error) { return m.at().Held(m.s) }
 
 // AcquireWithin is Acquire within the limit l, for language bindings.
-func (m *RobustSemaphore) AcquireWithin(l *Limit) error { return robustError(m.m.Acquire(m.s, l)) }
+func (m *RobustSemaphore) AcquireWithin(l *Limit) error { return robustError(m.at().Acquire(m.s, l)) }

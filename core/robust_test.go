@@ -32,7 +32,7 @@ type robust struct {
 func robusts(lock *RobustLock, rlock *RobustRLock, sem *RobustSemaphore) []robust {
 	owner := uint64(unix.Getpid())<<32 | 1
 	return []robust{
-		{"lock", lock.Lock, lock.TryLock, lock.Unlock, lock.Abandon, lock.k.Held, lock.k.Waiters},
+		{"lock", lock.Lock, lock.TryLock, lock.Unlock, lock.Abandon, lock.at().Held, lock.at().Waiters},
 		{
 			"rlock",
 			func(ctx context.Context) error { return rlock.Lock(ctx, owner) },
@@ -40,7 +40,7 @@ func robusts(lock *RobustLock, rlock *RobustRLock, sem *RobustSemaphore) []robus
 			func() error { return rlock.Unlock(owner) },
 			func() error { return rlock.Abandon(owner) },
 			func() bool { o, _ := rlock.Owner(); return o != 0 },
-			rlock.k.Waiters,
+			rlock.at().Waiters,
 		},
 		{
 			"semaphore", sem.Acquire, sem.TryAcquire, sem.Release, sem.Abandon,
@@ -474,7 +474,7 @@ func TestRobustLeavesNoGarbage(t *testing.T) {
 	l := Limit{How: Block, Interruptible: true}
 	if n := testing.AllocsPerRun(100, func() {
 		l.Deadline = futex.Now() + 100_000
-		if err := lock.k.Acquire(&l); err != unix.ETIMEDOUT {
+		if err := lock.at().Acquire(&l); err != unix.ETIMEDOUT {
 			t.Error(err)
 		}
 		if err := sem.AcquireWithin(&l); err != unix.ETIMEDOUT {

@@ -105,10 +105,29 @@ func Create(s *shm.Segment) error {
 	if err := s.Create("goprocessing-arena", shm.KindArena, pageSize); err != nil {
 		return err
 	}
+	format(s)
+	return nil
+}
+
+// CreateFile makes s an arena with one object, at First(kind), that is to get a name.
+func CreateFile(s *shm.Segment, kind, value, limit uint32) error {
+	if err := s.CreateFile(shm.KindArena, pageSize); err != nil {
+		return err
+	}
+	format(s)
+	if _, err := Alloc(s, kind, value, limit); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+// First returns the offset of the first object of that kind in an arena.
+func First(kind uint32) uint64 { return regions[regionOf(kind)].start }
+
+func format(s *shm.Segment) {
 	h := headerOf(s)
 	h.slots[0].allocated = pageSize
 	h.slots[1].allocated = regions[1].start
-	return nil
 }
 
 // Alloc takes a free slot and returns its offset. When there is none it returns
@@ -207,6 +226,9 @@ func Check(s *shm.Segment, offset uint64, kind uint32) error {
 	}
 	return nil
 }
+
+// Limit returns the greatest value of a semaphore, or how many parties a barrier has.
+func (o *Slot) Limit() uint32 { return o.max }
 
 // At returns the slot at offset, which passed Check.
 func At(s *shm.Segment, offset uint64) *Slot {

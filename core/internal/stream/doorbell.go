@@ -98,11 +98,31 @@ func (t *Stream) Watch(b Bell, l *futex.Limit) error {
 		fault.Here("watched")
 		t.putLock.Unlock()
 	}
+	if err := t.Doorbell.listen(b, l); err != nil {
+		return err
+	}
 	return t.settle(b, l)
 }
 
 // Watched reports whether the bell is to agree with the stream, or about to be.
 func (t *Stream) Watched() bool { return t.getFlags.Load()&watched != 0 }
+
+// listen makes sure that the bell is rung if Rung says so. The FIFO of a queue that has a
+// name forgets it with its last handle (pipe(7)); nobody watches it by then.
+func (d *Doorbell) listen(b Bell, l *futex.Limit) error {
+	if b == nil || d.Rung.Load() == 0 || b.Rung() {
+		return nil
+	}
+	if err := d.lock(b, l); err != nil {
+		return err
+	}
+	if !b.Rung() {
+		d.Rung.Store(0)
+	}
+	fault.Here("doorbell listened to")
+	d.Lock.Unlock()
+	return nil
+}
 
 // Settle makes the bell agree with the stream, if it is watched. To be called
 // after TryGet, whatever it returned, and after a TryPut that failed: it may have

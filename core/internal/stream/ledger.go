@@ -121,6 +121,9 @@ func (t *Stream) Keep(redeliver bool) {
 	t.ledger.ready = FirstAllocation / cellSize
 }
 
+// Keeps reports whether the stream has a ledger.
+func (t *Stream) Keeps() bool { return t.mode&keeps != 0 }
+
 // obtained returns how many items were got, which is not what gets says once the rest was
 // dropped.
 func (t *Stream) obtained() uint64 {

@@ -1,0 +1,93 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/goprocessing/goprocessing/core/internal/arena"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+)
+
+// member is an object of an arena.
+type member struct {
+	s      *Segment // nil, if this was closed
+	offset uint64
+	alone  bool // the object was opened by name, and s is this handle's
+	unlink bool // Close takes the name away
+}
+
+func memberOf(a *Arena, offset uint64) member { return member{s: a.s, offset: offset} }
+
+// slot returns the object. It is looked up each time, so that a handle that was closed
+// does not lead to memory that is no longer there.
+func (m *member) slot() *arena.Slot { return arena.At(m.s, m.offset) }
+
+// Offset tells where in its arena the object is.
+func (m *member) Offset() uint64 { return m.offset }
+
+// Close releases the handle of an object that was opened by name. Objects of an Arena go
+// with that. No other method may be under way, or be called afterwards.
+func (m *member) Close() error {
+	if !m.alone {
+		return nil
+	}
+	if m.s == nil {
+		return ErrClosed
+	}
+	var err error
+	if m.unlink {
+		err = m.s.Unlink()
+	}
+	err = errors.Join(err, m.s.Close())
+	m.s = nil
+	return err
+}
+
+// openNamed makes m the only object of an arena of that name.
+func (m *member) openNamed(name string, mode Mode, o *options, kind, value, limit uint32) error {
+	s := new(Segment)
+	a := Arena{s}
+	offset, made, err := a.openNamed(name, mode, kind, value, limit)
+	if err != nil {
+		return err
+	}
+	*m = member{s: s, offset: offset, alone: true, unlink: made && o.unlinkOnClose}
+	return nil
+}
+
+// OpenNamed makes the segment that ArenaOn was given one with that name and a single
+// object, whose offset it returns, for language bindings. mode says whether it makes the
+// object, as NewSlot does, or opens one of that kind, which has its own value and limit.
+func (a *Arena) OpenNamed(name string, mode Mode, kind, value, limit uint32) (offset uint64, err error) {
+	offset, _, err = a.openNamed(name, mode, kind, value, limit)
+	return offset, err
+}
+
+func (a *Arena) openNamed(name string, mode Mode, kind, value, limit uint32) (offset uint64, made bool, err error) {
+	made, err = mode.do(func() error {
+		value, limit, err := attributes(kind, value, limit)
+		if err != nil {
+			return fmt.Errorf("creating %q: %w", name, err)
+		}
+		if err := arena.CreateFile(a.s, kind, value, limit); err != nil {
+			return err
+		}
+		if err := a.s.Link(name); err != nil {
+			return errors.Join(err, a.s.Close())
+		}
+		return nil
+	}, func() error {
+		if err := a.s.OpenNamed(name, shm.KindArena); err != nil {
+			return err
+		}
+		err := a.CheckSlot(arena.First(kind), kind)
+		if errors.Is(err, shm.ErrBounds) { // there is none of its size
+			err = ErrKind
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("opening %q: %w", name, err), a.s.Close())
+		}
+		return nil
+	})
+	return arena.First(kind), made, err
+}
