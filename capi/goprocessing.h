@@ -405,6 +405,13 @@ gop_conn_in(const gop_conn *c)
 /* [engine] Makes a pipe. Not duplex: a only receives, b only sends. */
 int gop_pipe_create(gop_conn *a, gop_conn *b, int duplex);
 
+/* [engine] Waits until another thread or process calls this with the same name, and makes
+ * *c one end of a pipe, theirs the other; then the name is free again. modes
+ * (GOP_READABLE | GOP_WRITABLE) says what this end is for; -EINVAL: the other end is not
+ * for the opposite. This always sleeps: -EAGAIN unless `how` is GOP_SLEEP. Other errors:
+ * as gop_queue_open_named; -ENOENT: the name was unlinked meanwhile. */
+int gop_pipe_open_named(gop_conn *c, gop_name name, uint32_t modes, int how, int64_t deadline);
+
 /* [engine] Makes a connection of descriptors that came from another process.
  * On success it owns both. */
 int gop_conn_open(gop_conn *c, int fd, int sock, uint32_t side, uint32_t modes);
@@ -935,7 +942,7 @@ void gop_engine_abandon(void);
     X(gop_barrier_time_out) X(gop_barrier_withdraw) X(gop_barrier_reset)                   \
     X(gop_barrier_abort) X(gop_barrier_waiting)                                            \
     X(gop_queue_open_named) X(gop_joinable_queue_open_named) X(gop_arena_open_named)       \
-    X(gop_unlink)
+    X(gop_unlink) X(gop_pipe_open_named)
 /* clang-format on */
 
 #ifdef __cplusplus

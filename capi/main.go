@@ -283,6 +283,12 @@ func gop_pipe_create(a, b *C.gop_conn, duplex C.int) C.int {
 	return result(conn(a).Create(conn(b), duplex != 0))
 }
 
+//export gop_pipe_open_named
+func gop_pipe_open_named(c *C.gop_conn, name C.gop_name, modes C.uint32_t, how C.int, deadline C.int64_t) C.int {
+	l := limit(how, deadline)
+	return result(conn(c).OpenNamed(C.GoString((*C.char)(name)), uint32(modes), &l))
+}
+
 //export gop_conn_open
 func gop_conn_open(c *C.gop_conn, fd, sock C.int, side, modes C.uint32_t) C.int {
 	return result(conn(c).Open(int(fd), int(sock), uint32(side), uint32(modes)))

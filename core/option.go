@@ -20,6 +20,8 @@ type options struct {
 	bounded   bool
 	parties   uint32
 
+	without uint32 // what an end of a pipe does not do
+
 	orCreate, unlinkOnClose bool
 }
 
@@ -67,6 +69,16 @@ func OrCreate() Option {
 // has made it. Those who have it open go on. If the process is killed, the name stays.
 func UnlinkOnClose() Option {
 	return func(o *options) { o.give("UnlinkOnClose"); o.unlinkOnClose = true }
+}
+
+// ReadOnly is for the end of a pipe that only receives, while the other only sends.
+func ReadOnly() Option {
+	return func(o *options) { o.give("ReadOnly"); o.without |= Writable }
+}
+
+// WriteOnly is for the end of a pipe that only sends, while the other only receives.
+func WriteOnly() Option {
+	return func(o *options) { o.give("WriteOnly"); o.without |= Readable }
 }
 
 // choose returns what the options say. allowed are the names of those that apply.

@@ -26,6 +26,10 @@ func bellPath(inode uint64) string {
 	return directory + "/" + bellPrefix() + strconv.FormatUint(inode, 10)
 }
 
+// BellPath returns where the bell of a named segment is; of a pipe's, where the two meet
+// who open it.
+func (s *Segment) BellPath() string { return bellPath(s.inode) }
+
 // OpenBell opens the bell of a named segment, a FIFO that never blocks. ErrUnlinked: the
 // segment has lost its name.
 func (s *Segment) OpenBell() (fd int, err error) {

@@ -46,7 +46,7 @@ type Stream struct {
 	maxBytes uint64 // 0: unbounded
 	stride   uint32 // the stream's own chunks are base, base+stride, ...
 	base     uint32
-	mode     uint32 // keeps, redelivers
+	mode     uint32 // keeps, redelivers, unused
 	_        [36]byte
 
 	// Producers' lines; written under putLock.
@@ -185,3 +185,9 @@ func Init(s *shm.Segment, i, n uint32, maxItems, maxBytes uint64) {
 	}
 	t.get[0].head.Store(uint64(at(t.base, 0)))
 }
+
+// Disuse marks a new stream of a pipe that only goes the other way.
+func (t *Stream) Disuse() { t.mode |= unused }
+
+// Unused reports whether Disuse was called.
+func (t *Stream) Unused() bool { return t.mode&unused != 0 }

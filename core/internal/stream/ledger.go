@@ -61,6 +61,7 @@ var maxKept uint64 = 64 << 20 // a variable for tests
 const (
 	keeps      = 1 << iota // there is a ledger
 	redelivers             // what a taker that died has not done can be got again
+	unused                 // see Disuse
 )
 
 // Values of an entry's owner: 0, those of futex.Mutex, and

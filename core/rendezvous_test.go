@@ -1,0 +1,330 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// met returns the two ends of a pipe that were opened by name.
+func met(t testing.TB, name string, one, other []Option) (a, b *Conn, errs [2]error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var group sync.WaitGroup
+	group.Go(func() { a, errs[0] = OpenPipe(ctx, name, one...) })
+	group.Go(func() { b, errs[1] = OpenPipe(ctx, name, other...) })
+	group.Wait()
+	for _, c := range []*Conn{a, b} {
+		if c != nil {
+			t.Cleanup(func() { _ = c.Close() })
+		}
+	}
+	return a, b, errs
+}
+
+// exchange sends a message from a to b.
+func exchange(t testing.TB, a, b *Conn) {
+	t.Helper()
+	if err := a.Send(t.Context(), []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := b.Recv(t.Context()); err != nil || string(msg) != "hello" {
+		t.Fatalf("received %q, %v", msg, err)
+	}
+}
+
+func TestOpenPipe(t *testing.T) {
+	name := newName(t)
+	for range 50 {
+		a, b, errs := met(t, name, nil, nil)
+		if errs != [2]error{} {
+			t.Fatal(errs)
+		}
+		exchange(t, a, b)
+		exchange(t, b, a)
+		if names, err := Names(); err != nil || slices.Contains(names, name) {
+			t.Fatalf("the name is still there: %v", err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Recv(t.Context()); err != io.EOF {
+			t.Errorf("after the end: %v", err)
+		}
+	}
+	checkNothingLeft(t)
+}
+
+// checkNothingLeft makes sure that no socket or FIFO has lost its name.
+func checkNothingLeft(t testing.TB) {
+	t.Helper()
+	names, err := Names()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inodes := map[string]bool{}
+	uid := fmt.Sprint(os.Geteuid())
+	for _, name := range names {
+		var st unix.Stat_t
+		if unix.Lstat("/dev/shm/goprocessing."+uid+"."+name, &st) == nil {
+			inodes[fmt.Sprint(st.Ino)] = true
+		}
+	}
+	files, err := os.ReadDir("/dev/shm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if inode, ok := strings.CutPrefix(f.Name(), "goprocessing-bell."+uid+"."); ok && !inodes[inode] {
+			t.Errorf("%s is left", f.Name())
+		}
+	}
+}
+
+func TestOpenPipeOneWay(t *testing.T) {
+	a, b, errs := met(t, newName(t), []Option{ReadOnly()}, []Option{WriteOnly()})
+	if errs != [2]error{} {
+		t.Fatal(errs)
+	}
+	exchange(t, b, a)
+	if a.Modes() != Readable || b.Modes() != Writable {
+		t.Errorf("modes %d and %d", a.Modes(), b.Modes())
+	}
+	if err := a.Send(t.Context(), nil); !errors.Is(err, unix.EBADF) {
+		t.Errorf("sent against the way: %v", err)
+	}
+}
+
+// Those who do not match do not meet; the one who was there waits on.
+func TestOpenPipeMismatch(t *testing.T) {
+	name := newName(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() {
+		a, err := OpenPipe(ctx, name, ReadOnly())
+		if err == nil {
+			err = a.Close()
+		}
+		ended <- err
+	}()
+	awaitName(t, name)
+	for _, list := range [][]Option{nil, {ReadOnly()}} {
+		if _, err := OpenPipe(ctx, name, list...); !errors.Is(err, unix.EINVAL) {
+			t.Errorf("opened: %v", err)
+		}
+	}
+	b, err := OpenPipe(ctx, name, WriteOnly())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-ended, b.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+func awaitName(t testing.TB, name string) {
+	t.Helper()
+	await(t, "somebody has the name", func() bool {
+		names, err := Names()
+		return err != nil || slices.Contains(names, name)
+	})
+}
+
+func TestOpenPipeCancelled(t *testing.T) {
+	name := newName(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := OpenPipe(ctx, name)
+		ended <- err
+	}()
+	awaitName(t, name)
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if names, err := Names(); err != nil || slices.Contains(names, name) {
+		t.Errorf("the name is still there: %v", err)
+	}
+	checkNothingLeft(t)
+}
+
+func TestOpenPipeUnlinked(t *testing.T) {
+	name := newName(t)
+	ended := make(chan error)
+	go func() {
+		_, err := OpenPipe(t.Context(), name)
+		ended <- err
+	}()
+	awaitName(t, name)
+	if err := Unlink(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	checkNothingLeft(t)
+}
+
+// All kinds of objects share the names.
+func TestOpenPipeOfAnotherKind(t *testing.T) {
+	name := newName(t)
+	opened[*Event](t)(Create[Event](name))
+	if _, err := OpenPipe(t.Context(), name); !errors.Is(err, ErrKind) {
+		t.Error(err)
+	}
+}
+
+func init() {
+	children["open a pipe"] = func([]*os.File) error {
+		c, err := OpenPipe(context.Background(), os.Getenv(nameVariable))
+		if err != nil {
+			return err
+		}
+		return c.Send(context.Background(), []byte("hello"))
+	}
+	children["open pipes"] = func([]*os.File) error {
+		for {
+			c, err := OpenPipe(context.Background(), os.Getenv(nameVariable))
+			if err != nil {
+				return err
+			}
+			if err := c.Close(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// nameVariable tells a child a name.
+const nameVariable = "GOPROCESSING_TEST_NAME"
+
+// startNamed is startChild with a name.
+func startNamed(t testing.TB, child, name string) *exec.Cmd {
+	t.Setenv(nameVariable, name)
+	return startChild(t, child)
+}
+
+// Whichever comes first, and whoever was killed before.
+func TestOpenPipeOfProcesses(t *testing.T) {
+	name := newName(t)
+	for i := range 4 {
+		killed := startNamed(t, "open a pipe", name)
+		if i > 1 {
+			awaitName(t, name)
+		}
+		if err := killed.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = killed.Wait()
+		child := startNamed(t, "open a pipe", name)
+		if i%2 == 0 {
+			awaitName(t, name)
+		}
+		c, err := OpenPipe(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The one who was killed may have come as the second, and left this alone.
+		if msg, err := c.Recv(t.Context()); err != nil || string(msg) != "hello" {
+			t.Fatalf("received %q, %v", msg, err)
+		}
+		if err := errors.Join(child.Wait(), c.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkNothingLeft(t)
+}
+
+// Many at once meet two by two.
+func TestOpenPipeOfMany(t *testing.T) {
+	const pairs = 20
+	name := newName(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var group sync.WaitGroup
+	ends := make([]*Conn, 2*pairs)
+	for i := range ends {
+		group.Go(func() {
+			c, err := OpenPipe(ctx, name)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ends[i] = c
+			if err := c.Send(ctx, []byte(fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if t.Failed() {
+		return
+	}
+	partner := map[string]string{}
+	for i, c := range ends {
+		msg, err := c.Recv(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		partner[fmt.Sprint(i)] = string(msg)
+	}
+	for one, other := range partner {
+		if partner[other] != one || one == other {
+			t.Errorf("%s has met %s, who has met %s", one, other, partner[other])
+		}
+	}
+	for _, c := range ends {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	checkNothingLeft(t)
+}
+
+// Whoever is killed, and at any instruction, the others meet.
+func TestOpenPipeKilledAtRandom(t *testing.T) {
+	name := newName(t)
+	kills := 60
+	if testing.Short() {
+		kills = 10
+	}
+	for range kills {
+		var running []*exec.Cmd
+		for range 3 {
+			running = append(running, startNamed(t, "open pipes", name))
+		}
+		time.Sleep(time.Duration(rand.N(20_000_000)))
+		for _, cmd := range running {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, cmd := range running {
+			_ = cmd.Wait()
+		}
+		a, b, errs := met(t, name, nil, nil)
+		if errs != [2]error{} {
+			t.Fatal(errs)
+		}
+		exchange(t, a, b)
+		if err := errors.Join(a.Close(), b.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkNothingLeft(t)
+}
