@@ -100,6 +100,9 @@ int engine_wait(blocking_call call, void *arg, int64_t deadline);
  * "[Errno 12] what: Cannot allocate memory". */
 PyObject *raise_errno(int rc, const char *what);
 
+/* The same for a name, a bytes object, which is the exception's filename. */
+PyObject *raise_errno_of_name(int rc, PyObject *name);
+
 /* RuntimeError, for an object whose tp_init did not run. */
 PyObject *raise_uninitialized(PyObject *self);
 
@@ -115,6 +118,7 @@ int pickler_exec(PyObject *module);
 int extent_exec(PyObject *module);
 int queue_exec(PyObject *module);      /* Queue, JoinableQueue */
 int connection_exec(PyObject *module); /* Connection, pipe */
+int named_exec(PyObject *module);
 
 /* Makes a heap type from spec, adds it to the module under its name, and
  * returns a new reference. base may be NULL. */

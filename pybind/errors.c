@@ -4,11 +4,37 @@
 
 #include "engine.h"
 
+/* Where libc would say that the structure needs cleaning, and the like. */
+static const char *
+reason(int rc)
+{
+    switch (rc) {
+    case -EUCLEAN:
+        return "corrupt segment";
+    case -EPROTO:
+        return "segment made by another version of goprocessing";
+    default:
+        return strerror(-rc);
+    }
+}
+
+PyObject *
+raise_errno_of_name(int rc, PyObject *name)
+{
+    const char *why = rc == -EINVAL ? "not the name of an object of this kind" : reason(rc);
+    PyObject *args =
+        Py_BuildValue("isN", -rc, why, PyUnicode_DecodeFSDefault(PyBytes_AS_STRING(name)));
+    if (args != NULL) {
+        PyErr_SetObject(PyExc_OSError, args);
+        Py_DECREF(args);
+    }
+    return NULL;
+}
+
 PyObject *
 raise_errno(int rc, const char *what)
 {
-    /* libc would say that the structure needs cleaning. */
-    const char *why = rc == -EUCLEAN ? "corrupt segment" : strerror(-rc);
+    const char *why = reason(rc);
     PyObject *text = PyUnicode_FromFormat("%s: %s", what, why);
     if (text == NULL) {
         return NULL;

@@ -55,6 +55,7 @@ static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, extent_exec},
     {Py_mod_exec, queue_exec},
     {Py_mod_exec, connection_exec},
+    {Py_mod_exec, named_exec},
 #ifdef Py_mod_multiple_interpreters
     /* The engine belongs to the process, and the main interpreter's GIL guards
      * the extension's state. */

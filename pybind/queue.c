@@ -366,9 +366,8 @@ queue_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwa
     return (PyObject *)queue_alloc(type);
 }
 
-/* 0 for no limit, else the limit in *maxsize; -1 with an exception set. */
-static int
-maxsize_from(PyObject *arg, uint64_t *maxsize)
+int
+queue_maxsize_from(PyObject *arg, uint64_t *maxsize)
 {
     PyObject *index = PyNumber_Index(arg);
     if (index == NULL) {
@@ -392,7 +391,7 @@ int
 queue_make(queue_object *self, PyObject *maxsize, PyObject *codec, queue_kind kind)
 {
     uint64_t most = 0;
-    if (maxsize != NULL && maxsize_from(maxsize, &most) < 0) {
+    if (maxsize != NULL && queue_maxsize_from(maxsize, &most) < 0) {
         return -1;
     }
     /* Other threads may be inside calls on the segment, so it is never replaced. */

@@ -26,6 +26,10 @@ typedef struct queue_object {
 
 typedef enum queue_kind { QUEUE_PLAIN, QUEUE_JOINABLE, QUEUE_REDELIVERS } queue_kind;
 
+/* The limit that the argument of a constructor stands for, 0 if there is none. 0, or -1
+ * with an exception set. */
+int queue_maxsize_from(PyObject *arg, uint64_t *maxsize);
+
 /* Makes the segment of a queue for its tp_init; maxsize and codec may be NULL. 0, or -1
  * with an exception set. */
 int queue_make(queue_object *self, PyObject *maxsize, PyObject *codec, queue_kind kind);

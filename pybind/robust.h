@@ -10,6 +10,9 @@ PyObject *robust_lock_acquire(PyObject *op, PyObject *const *args, Py_ssize_t na
                               PyObject *kwnames);
 PyObject *robust_lock_release(PyObject *op, PyObject *unused);
 
+/* GOP_SEM_MAX permits would be more than calls can look through: core.MaxPermits. */
+#define ROBUST_MAX_PERMITS 16384
+
 /* The exception OwnerDied. */
 extern PyObject *robust_owner_died;
 

@@ -1,9 +1,6 @@
 /* The type RobustSemaphore: a semaphore whose permits come back from the dead. */
 #include "robust.h"
 
-/* GOP_SEM_MAX permits would be more than calls can look through: core.MaxPermits. */
-#define MAX_PERMITS 16384
-
 static int
 robust_semaphore_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
@@ -12,9 +9,9 @@ robust_semaphore_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|l:RobustSemaphore", names, &value)) {
         return -1;
     }
-    if (value < 1 || value > MAX_PERMITS) {
+    if (value < 1 || value > ROBUST_MAX_PERMITS) {
         PyErr_Format(PyExc_ValueError, "the value of a robust semaphore must be from 1 to %d",
-                     MAX_PERMITS);
+                     ROBUST_MAX_PERMITS);
         return -1;
     }
     return semaphore_create((semaphore *)op, GOP_SLOT_ROBUST_SEMAPHORE, 0, (uint32_t)value);

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .leaks import inspection, pipes, processes, queues, synchronize  # noqa: F401
+from .leaks import inspection, named, pipes, processes, queues, synchronize  # noqa: F401
 from .leaks.growth import leaks
 from .leaks.names import public
 from .leaks.needless import NEEDLESS

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
     from . import process as process
     from . import reduction as reduction
+    from .named import open_barrier as open_barrier
+    from .named import open_bounded_semaphore as open_bounded_semaphore
+    from .named import open_condition as open_condition
+    from .named import open_event as open_event
+    from .named import open_joinable_queue as open_joinable_queue
+    from .named import open_lock as open_lock
+    from .named import open_queue as open_queue
+    from .named import open_rlock as open_rlock
+    from .named import open_semaphore as open_semaphore
+    from .named import unlink as unlink
 
     # As type checkers see `multiprocessing`: programs write Queue[int].
     from .queues import JoinableQueue as JoinableQueue
@@ -67,7 +77,21 @@ else:
     )
 
     # What is not in `multiprocessing`, by where it is: to be imported when it is used.
-    _ADDED = {"OwnerDied": ".synchronize", "ShutDown": ".queues", "install": ".substitution"}
+    _ADDED = {
+        "OwnerDied": ".synchronize",
+        "ShutDown": ".queues",
+        "install": ".substitution",
+        "open_barrier": ".named",
+        "open_bounded_semaphore": ".named",
+        "open_condition": ".named",
+        "open_event": ".named",
+        "open_joinable_queue": ".named",
+        "open_lock": ".named",
+        "open_queue": ".named",
+        "open_rlock": ".named",
+        "open_semaphore": ".named",
+        "unlink": ".named",
+    }
 
     def __getattr__(name: str) -> object:
         # Of `multiprocessing` a program finds what others have imported.

@@ -25,6 +25,32 @@ def loads(pickle: ReadableBuffer, buffers: list[memoryview] | None = None, /) ->
 def engine_threads() -> int:
     """Threads that the engine runs in this process; 0 when it is not loaded."""
 
+GOP_OPEN: int
+GOP_CREATE: int
+GOP_OPEN_OR_CREATE: int
+GOP_SEM_MAX: int
+GOP_SLOT_SEMAPHORE: int
+GOP_SLOT_EVENT: int
+GOP_SLOT_RLOCK: int
+GOP_SLOT_CONDITION: int
+GOP_SLOT_BARRIER: int
+GOP_SLOT_ROBUST_LOCK: int
+GOP_SLOT_ROBUST_RLOCK: int
+GOP_SLOT_ROBUST_SEMAPHORE: int
+
+def open_queue(
+    name: str, mode: int, maxsize: int, joinable: bool = False, redeliver: bool = False, /
+) -> tuple[int, int]:
+    """The descriptors of the queue of that name, for `_attach`."""
+
+def open_slot(
+    name: str, mode: int, kind: int, value: int = 0, limit: int = 0, /
+) -> tuple[int, int]:
+    """A descriptor and the offset of the object of that name, for `_attach`."""
+
+def unlink(name: str, /) -> None:
+    """Takes the name of an object away."""
+
 class ShutDown(Exception):
     """Raised by put and get of a queue that was shut down: `queue.ShutDown` where there is one."""
 

@@ -39,6 +39,7 @@ from goprocessing import (
     context,
     get_context,
     inspect,
+    named,
     process,
     queues,
     reduction,
@@ -96,6 +97,22 @@ def make_queues() -> None:
     assert_type(queues.JoinableQueue[bytes](codec="bytes").get(), bytes)
     assert_type(get_context("spawn").Queue(codec="msgpack"), queues.Queue[Any])
     assert_type(get_context("spawn").SimpleQueue(), queues.SimpleQueue[Any])
+
+
+def use_names() -> None:
+    numbers: queues.Queue[int] = goprocessing.open_queue("numbers", 3, create=True, codec="json")
+    assert_type(numbers.get(), int)
+    assert_type(goprocessing.open_queue("numbers"), queues.Queue[Any])
+    assert_type(named.open_joinable_queue("tasks", redeliver=True), queues.JoinableQueue[Any])
+    assert_type(goprocessing.open_lock("lock", create=False), synchronize.Lock)
+    assert_type(goprocessing.open_rlock("rlock", robust=True), synchronize.RLock)
+    assert_type(goprocessing.open_semaphore("free", 3), synchronize.Semaphore)
+    assert_type(named.open_bounded_semaphore("free", 3), synchronize.BoundedSemaphore)
+    assert_type(goprocessing.open_event("begin"), synchronize.Event)
+    lock = goprocessing.open_lock("lock", robust=True)
+    assert_type(goprocessing.open_condition("changed", lock), synchronize.Condition)
+    assert_type(goprocessing.open_barrier("round", 3, timeout=1.5), synchronize.Barrier)
+    goprocessing.unlink("numbers")
 
 
 class Counting(queues.Queue[int]):

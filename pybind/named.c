@@ -1,0 +1,176 @@
+/* Objects that have names. What is opened is handed out as descriptors, for _attach(). */
+#include "errors.h"
+#include "queue.h"
+#include "robust.h"
+
+/* One call of the engine: the arg of a blocking_call. */
+typedef struct name_request {
+    const char *name;
+    int mode;
+    uint32_t kind, value, max;
+    uint64_t maxsize;
+    queue_kind sort;
+    gop_segment segment;
+    gop_queue queue;
+    uint64_t offset;
+} name_request;
+
+/* Runs a call that does not wait, but which a signal may interrupt. 0, or -1 with an
+ * exception set. */
+static int
+run(blocking_call call, name_request *request, PyObject *name)
+{
+    request->name = PyBytes_AS_STRING(name);
+    int rc = engine_wait(call, request, DEADLINE_NOW);
+    if (rc < 0) {
+        raise_errno_of_name(rc, name);
+    }
+    return rc == 0 ? 0 : -1;
+}
+
+static int
+call_open_slot(const gop_engine *e, void *arg, int Py_UNUSED(how), int64_t Py_UNUSED(deadline))
+{
+    name_request *r = arg;
+    return e->gop_arena_open_named(&r->segment, r->name, r->mode, r->kind, r->value, r->max,
+                                   &r->offset);
+}
+
+/* Whether there can be an object like that; its constructor makes sure, too. 0, or -1 with
+ * ValueError set. */
+static int
+check_attributes(unsigned int kind, long value, long max)
+{
+    bool has_limit = kind == GOP_SLOT_BARRIER || kind == GOP_SLOT_ROBUST_SEMAPHORE;
+    long least = has_limit ? 1 : 0;
+    long most = kind == GOP_SLOT_ROBUST_SEMAPHORE ? ROBUST_MAX_PERMITS : GOP_SEM_MAX;
+    if (value < 0 || value > most || max < least || max > most) {
+        PyErr_Format(PyExc_ValueError, "%s must be from %ld to %ld",
+                     kind == GOP_SLOT_BARRIER ? "parties" : "value", least, most);
+        return -1;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(open_slot_doc, "open_slot($module, name, mode, kind, value=0, limit=0, /)\n--\n\n"
+                            "Return what _handle() of the object of that name does.");
+
+static PyObject *
+open_slot(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *name;
+    name_request request = {.segment = {.fd = -1}};
+    unsigned int kind;
+    long value = 0, max = 0;
+    if (!PyArg_ParseTuple(args, "O&iI|ll:open_slot", PyUnicode_FSConverter, &name, &request.mode,
+                          &kind, &value, &max))
+    {
+        return NULL;
+    }
+    PyObject *handle = NULL;
+    if (request.mode == GOP_OPEN || check_attributes(kind, value, max) == 0) {
+        request.kind = kind;
+        request.value = (uint32_t)value;
+        request.max = (uint32_t)max;
+        if (run(call_open_slot, &request, name) == 0) {
+            handle = Py_BuildValue("iK", request.segment.fd, (unsigned long long)request.offset);
+        }
+    }
+    if (handle != NULL) {
+        request.segment.fd = -1; /* the caller's */
+    }
+    gop_segment_close(&request.segment);
+    Py_DECREF(name);
+    return handle;
+}
+
+static int
+call_open_queue(const gop_engine *e, void *arg, int Py_UNUSED(how), int64_t Py_UNUSED(deadline))
+{
+    name_request *r = arg;
+    return r->sort == QUEUE_PLAIN
+               ? e->gop_queue_open_named(&r->queue, r->name, r->mode, r->maxsize)
+               : e->gop_joinable_queue_open_named(&r->queue, r->name, r->mode, r->maxsize,
+                                                  r->sort == QUEUE_REDELIVERS);
+}
+
+PyDoc_STRVAR(open_queue_doc,
+"open_queue($module, name, mode, maxsize, joinable=False, redeliver=False, /)\n--\n\n"
+"Return the descriptors of the queue of that name, and of its bell.");
+
+static PyObject *
+open_queue(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *name, *maxsize;
+    name_request request = {.queue = {.seg = {.fd = -1}, .bell = -1}};
+    int joinable = 0, redeliver = 0;
+    if (!PyArg_ParseTuple(args, "O&iO|pp:open_queue", PyUnicode_FSConverter, &name, &request.mode,
+                          &maxsize, &joinable, &redeliver))
+    {
+        return NULL;
+    }
+    request.sort = redeliver ? QUEUE_REDELIVERS : joinable ? QUEUE_JOINABLE : QUEUE_PLAIN;
+    PyObject *descriptors = NULL;
+    if (queue_maxsize_from(maxsize, &request.maxsize) == 0 &&
+        run(call_open_queue, &request, name) == 0)
+    {
+        descriptors = Py_BuildValue("ii", request.queue.seg.fd, request.queue.bell);
+    }
+    if (descriptors != NULL) {
+        request.queue.seg.fd = request.queue.bell = -1; /* the caller's */
+    }
+    gop_queue_close(&request.queue);
+    Py_DECREF(name);
+    return descriptors;
+}
+
+static int
+call_unlink(const gop_engine *e, void *arg, int Py_UNUSED(how), int64_t Py_UNUSED(deadline))
+{
+    return e->gop_unlink(((name_request *)arg)->name);
+}
+
+PyDoc_STRVAR(unlink_doc,
+"unlink($module, name, /)\n--\n\n"
+"Take away the name of an object, which lives on as long as anybody uses it.");
+
+static PyObject *
+unlink_name(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    PyObject *name;
+    if (!PyUnicode_FSConverter(arg, &name)) {
+        return NULL;
+    }
+    name_request request = {0};
+    int result = run(call_unlink, &request, name);
+    Py_DECREF(name);
+    return result == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyMethodDef named_functions[] = {
+    {"open_slot", open_slot, METH_VARARGS, open_slot_doc},
+    {"open_queue", open_queue, METH_VARARGS, open_queue_doc},
+    {"unlink", unlink_name, METH_O, unlink_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+named_exec(PyObject *module)
+{
+    if (PyModule_AddIntMacro(module, GOP_OPEN) < 0 ||
+        PyModule_AddIntMacro(module, GOP_CREATE) < 0 ||
+        PyModule_AddIntMacro(module, GOP_OPEN_OR_CREATE) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SEM_MAX) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SLOT_SEMAPHORE) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SLOT_EVENT) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SLOT_RLOCK) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SLOT_CONDITION) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SLOT_BARRIER) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SLOT_ROBUST_LOCK) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SLOT_ROBUST_RLOCK) < 0 ||
+        PyModule_AddIntMacro(module, GOP_SLOT_ROBUST_SEMAPHORE) < 0)
+    {
+        return -1;
+    }
+    return PyModule_AddFunctions(module, named_functions);
+}

@@ -1,0 +1,221 @@
+"""Objects with names, by which unrelated processes find them: in Python, Go or C.
+
+A name is any file name of up to some 230 bytes. The objects of a user are files in
+/dev/shm that only this user can open. `create` says what `open_queue` and its kin do:
+True: make the object, FileExistsError if there is one of that name; False: open it,
+FileNotFoundError if there is none; None: one or the other, so that of any number of
+processes that come at once one makes it, and what it is to be like is ignored by the
+others. Nobody finds an object before it is complete.
+
+An object lives until `unlink` has taken its name away and nobody uses it any more. It
+can be passed to other processes like those without a name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from . import _engine
+from ._codecs import find
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._codecs import CodecName
+    from .queues import JoinableQueue, Queue
+    from .synchronize import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
+
+__all__ = [
+    "open_barrier",
+    "open_bounded_semaphore",
+    "open_condition",
+    "open_event",
+    "open_joinable_queue",
+    "open_lock",
+    "open_queue",
+    "open_rlock",
+    "open_semaphore",
+    "unlink",
+]
+
+
+def _mode(create: bool | None) -> int:
+    if create is None:
+        return _engine.GOP_OPEN_OR_CREATE
+    return _engine.GOP_CREATE if create else _engine.GOP_OPEN
+
+
+def _check(name: str) -> None:
+    if not name or name in (".", "..") or "/" in name:
+        raise ValueError(f"a name must be a file name, not {name!r}")
+
+
+def _queue(
+    cls: Any,
+    name: str,
+    create: bool | None,
+    codec: CodecName | None,
+    maxsize: int,
+    *sort: bool,
+) -> Any:
+    found = None if codec is None else find(codec)
+    _check(name)
+    fds = _engine.open_queue(name, _mode(create), maxsize, *sort)
+    try:
+        return cls._attach(*fds, found)
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        raise
+
+
+def _in_slot(
+    cls: Any,
+    name: str,
+    create: bool | None,
+    kind: int,
+    value: int = 0,
+    limit: int = 0,
+    parts: tuple[Any, ...] = (),
+) -> Any:
+    _check(name)
+    fd, offset = _engine.open_slot(name, _mode(create), kind, value, limit)
+    try:
+        return cls._attach(fd, offset, *parts)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def open_queue(
+    name: str,
+    maxsize: int = 0,
+    *,
+    create: bool | None = None,
+    codec: CodecName | None = None,
+) -> Queue[Any]:
+    """Returns the queue of that name; a JoinableQueue will do"""
+    from .queues import Queue
+
+    queue: Queue[Any] = _queue(Queue, name, create, codec, maxsize)
+    return queue
+
+
+def open_joinable_queue(
+    name: str,
+    maxsize: int = 0,
+    *,
+    redeliver: bool = False,
+    create: bool | None = None,
+    codec: CodecName | None = None,
+) -> JoinableQueue[Any]:
+    """Returns the queue of that name that counts unfinished tasks"""
+    from .queues import JoinableQueue
+
+    queue: JoinableQueue[Any] = _queue(JoinableQueue, name, create, codec, maxsize, True, redeliver)
+    return queue
+
+
+def open_lock(name: str, *, robust: bool = False, create: bool | None = None) -> Lock:
+    """Returns the non-recursive lock of that name"""
+    from .synchronize import Lock, RobustLock
+
+    if robust:
+        robust_lock: RobustLock = _in_slot(RobustLock, name, create, _engine.GOP_SLOT_ROBUST_LOCK)
+        return robust_lock
+    lock: Lock = _in_slot(Lock, name, create, _engine.GOP_SLOT_SEMAPHORE, 1, 1)
+    if lock.maxvalue != 1:
+        raise OSError(errno.EINVAL, "the name of a semaphore, not of a lock", name)
+    return lock
+
+
+def open_rlock(name: str, *, robust: bool = False, create: bool | None = None) -> RLock:
+    """Returns the recursive lock of that name"""
+    from .synchronize import RLock, RobustRLock
+
+    cls = RobustRLock if robust else RLock
+    kind = _engine.GOP_SLOT_ROBUST_RLOCK if robust else _engine.GOP_SLOT_RLOCK
+    lock: RLock = _in_slot(cls, name, create, kind)
+    return lock
+
+
+def open_semaphore(
+    name: str, value: int = 1, *, robust: bool = False, create: bool | None = None
+) -> Semaphore:
+    """Returns the semaphore of that name"""
+    from .synchronize import RobustSemaphore, Semaphore
+
+    semaphore: Semaphore
+    if robust:
+        kind = _engine.GOP_SLOT_ROBUST_SEMAPHORE
+        semaphore = _in_slot(RobustSemaphore, name, create, kind, 0, value)
+    else:
+        kind, limit = _engine.GOP_SLOT_SEMAPHORE, _engine.GOP_SEM_MAX
+        semaphore = _in_slot(Semaphore, name, create, kind, value, limit)
+    return semaphore
+
+
+def open_bounded_semaphore(
+    name: str, value: int = 1, *, robust: bool = False, create: bool | None = None
+) -> BoundedSemaphore:
+    """Returns the semaphore of that name, which must not be released above its first value"""
+    from .synchronize import BoundedSemaphore, RobustBoundedSemaphore
+
+    semaphore: BoundedSemaphore
+    if robust:
+        kind = _engine.GOP_SLOT_ROBUST_SEMAPHORE
+        semaphore = _in_slot(RobustBoundedSemaphore, name, create, kind, 0, value)
+    else:
+        kind = _engine.GOP_SLOT_SEMAPHORE
+        semaphore = _in_slot(BoundedSemaphore, name, create, kind, value, value)
+    return semaphore
+
+
+def open_event(name: str, *, create: bool | None = None) -> Event:
+    """Returns the event of that name"""
+    from .synchronize import Event
+
+    event: Event = _in_slot(Event, name, create, _engine.GOP_SLOT_EVENT)
+    return event
+
+
+def open_condition(name: str, lock: Any, *, create: bool | None = None) -> Condition:
+    """Returns the condition of that name, for a lock that all who use it share
+
+    That is one opened by name, or passed on.
+    """
+    from .synchronize import Condition
+
+    # AttributeErrors now rather than later.
+    _ = lock.acquire, lock.release
+    kind = _engine.GOP_SLOT_CONDITION
+    condition: Condition = _in_slot(Condition, name, create, kind, parts=(lock,))
+    return condition
+
+
+def open_barrier(
+    name: str,
+    parties: int = 0,
+    action: Callable[[], object] | None = None,
+    timeout: float | None = None,
+    *,
+    create: bool | None = None,
+) -> Barrier:
+    """Returns the barrier of that name; action and timeout are this process's own
+
+    It has to be said of how many parties, unless `create` is false.
+    """
+    from .synchronize import Barrier
+
+    kind = _engine.GOP_SLOT_BARRIER
+    barrier: Barrier = _in_slot(Barrier, name, create, kind, 0, parties, parts=(action, timeout))
+    return barrier
+
+
+def unlink(name: str) -> None:
+    """Takes a name away, whatever has it; those who use the object go on"""
+    _check(name)
+    _engine.unlink(name)

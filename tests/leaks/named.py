@@ -1,0 +1,86 @@
+"""Objects with names."""
+
+from __future__ import annotations
+
+import functools
+import os
+from contextlib import ExitStack
+
+from goprocessing import _engine, named
+
+from .table import CTX, Use, exercise, raising
+
+NAME = f"test-leaks-{os.getpid()}"
+
+
+@exercise(
+    "named.open_barrier",
+    "named.open_bounded_semaphore",
+    "named.open_condition",
+    "named.open_event",
+    "named.open_joinable_queue",
+    "named.open_lock",
+    "named.open_queue",
+    "named.open_rlock",
+    "named.open_semaphore",
+    "named.unlink",
+    "_engine.open_queue",
+    "_engine.open_slot",
+    "_engine.unlink",
+)
+def open_and_unlink(stack: ExitStack) -> Use:
+    lock = CTX.Lock()
+    makers = {
+        f"{NAME}-{number}": functools.partial(make, f"{NAME}-{number}", *args, **kwargs)
+        for number, (make, args, kwargs) in enumerate(
+            (
+                (named.open_barrier, (2,), {}),
+                (named.open_bounded_semaphore, (), {}),
+                (named.open_bounded_semaphore, (), {"robust": True}),
+                (named.open_condition, (lock,), {}),
+                (named.open_event, (), {}),
+                (named.open_joinable_queue, (), {"codec": "json"}),
+                (named.open_lock, (), {}),
+                (named.open_lock, (), {"robust": True}),
+                (named.open_queue, (3,), {}),
+                (named.open_rlock, (), {}),
+                (named.open_semaphore, (), {}),
+            )
+        )
+    }
+    for name, make in makers.items():
+        make(create=True)
+        stack.callback(named.unlink, name)
+
+    def use() -> None:
+        # To unlink leaves the engine's collector some bytes for each file in /dev/shm, so
+        # that is done once only.
+        named.open_queue(NAME, create=True)
+        named.unlink(NAME)
+        raising(FileNotFoundError, _engine.unlink, NAME)
+        for name, make in makers.items():
+            for _ in range(3):
+                first, second = make(create=False), make()
+                del first, second
+            raising(FileExistsError, functools.partial(make, create=True))
+            raising(OSError, functools.partial(named.open_rlock, name, robust=True))
+
+    return use
+
+
+@exercise("named.open_queue", "named.open_semaphore")
+def open_wrongly(stack: ExitStack) -> Use:
+    q = named.open_queue(NAME, create=True)
+    stack.callback(named.unlink, NAME)
+
+    def use() -> None:
+        raising(OSError, named.open_event, NAME)
+        raising(OSError, named.open_joinable_queue, NAME)
+        raising(ValueError, named.open_semaphore, NAME, -1)
+        raising(ValueError, named.open_queue, "a/b")
+        raising(TypeError, named.open_queue, 1)
+        raising(TypeError, named.open_queue, NAME, "many")
+        raising(OSError, named.open_queue, "x" * 300)
+        assert q.empty()
+
+    return use
