@@ -224,7 +224,7 @@ def test_ps(tmp_path: Path) -> None:
     with lock:
         output = run("ps", str(os.getpid()), cwd=tmp_path)
     lines = output.splitlines()
-    assert lines[0].split()[:3] == ["ID", "KIND", "STATE"]
+    assert lines[0].split()[:3] == ["OBJECT", "KIND", "STATE"]
     assert any("queue" in line and "1 of 70005" in line for line in lines)
     assert any(
         line.split()[1:3] + line.split()[4:5] == ["lock", "held", str(os.getpid())]
@@ -248,7 +248,7 @@ def test_ps_json(tmp_path: Path) -> None:
         stream["max_items"] == 70006 for thing in found["objects"] for stream in thing["streams"]
     )
     nothing = json.loads(run("ps", "--json", str(2**31), cwd=tmp_path))
-    assert nothing == {"objects": [], "processes": []}
+    assert nothing == {"objects": [], "processes": [], "blocked": [], "idle": []}
     del queue
 
 
@@ -268,9 +268,11 @@ def test_ps_to_nobody(tmp_path: Path) -> None:
 
 def test_a_command_takes_one_line() -> None:
     program = "python -c first()\nsecond()\x1b[2J caf\N{LATIN SMALL LETTER E WITH ACUTE}"
-    lines = _listing.processes(inspect.Snapshot((), (inspect.Process(1, program),)), 100)
+    lines = _listing.processes(inspect.Snapshot((), (inspect.Process(1, 0, False, program),)), 100)
     assert [*lines] == [
-        r"       1  python -c first()\nsecond()\x1b[2J caf" "\N{LATIN SMALL LETTER E WITH ACUTE}"
+        "PID  PARENT  COMMAND",
+        r"  1       0  python -c first()\nsecond()\x1b[2J caf"
+        "\N{LATIN SMALL LETTER E WITH ACUTE}",
     ]
 
 
@@ -285,7 +287,7 @@ def test_top(tmp_path: Path) -> None:
     assert "2 of 2, full" in output
     assert "██" in output
     if not sleepers_are_hidden:
-        assert f"which is full: {process.pid}" in output
+        assert f"is full (2 of 2); {process.pid} waits to put" in output
     queue.get()
     process.join()
 

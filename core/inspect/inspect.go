@@ -21,7 +21,8 @@ type Snapshot struct {
 // Process is one that has a handle of an object, or has inherited one.
 type Process struct {
 	PID     int    `json:"pid"`
-	Parent  int    `json:"parent"` // its pid
+	Parent  int    `json:"parent"`  // its pid
+	Stopped bool   `json:"stopped"` // by a signal, or a debugger
 	Command string `json:"command"`
 }
 
@@ -101,11 +102,14 @@ type Thread struct {
 	Alive bool `json:"alive"`
 }
 
-// Holder has a lock, or a permit of a robust semaphore.
+// Holder has a lock, a permit of a robust semaphore, or items of a JoinableQueue that
+// are not marked done.
 type Holder struct {
 	Thread
-	// Of is "lock", also of a permit; or what the engine holds for an instant: "put", "get".
-	Of string `json:"of"`
+	// Of is "lock", also of a permit; "items"; or what the engine holds for an instant:
+	// "put", "get".
+	Of    string `json:"of"`
+	Count uint64 `json:"count"` // 1, but of items
 }
 
 // Waiter waits.

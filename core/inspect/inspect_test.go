@@ -136,12 +136,16 @@ func TestQueue(t *testing.T) {
 	if _, err := q.TryGet(); err != nil {
 		t.Fatal(err)
 	}
+	id := fmt.Sprint(inodeOf(file))
+	_, o := find(t, id, always)
+	if want := []Holder{{Thread{os.Getpid(), 0, true}, "items", 1}}; !slices.Equal(o.Holders, want) {
+		t.Errorf("one item is being worked on: %+v", o)
+	}
 	if err := q.TaskDone(); err != nil {
 		t.Fatal(err)
 	}
-	id := fmt.Sprint(inodeOf(file))
 	s, o := find(t, id, always)
-	if o.Kind != Queue || !slices.Equal(o.Users, []int{os.Getpid()}) || o.Memory < 4096 || o.Awaited {
+	if o.Kind != Queue || len(o.Holders) != 0 || !slices.Equal(o.Users, []int{os.Getpid()}) || o.Memory < 4096 || o.Awaited {
 		t.Errorf("%+v", o)
 	}
 	bytes := o.Streams[0].Bytes
@@ -152,7 +156,9 @@ func TestQueue(t *testing.T) {
 	if o.Streams[0] != want {
 		t.Errorf("%+v", o.Streams[0])
 	}
-	if !slices.ContainsFunc(s.Processes, func(p Process) bool { return p.PID == os.Getpid() && p.Command != "" }) {
+	if !slices.ContainsFunc(s.Processes, func(p Process) bool {
+		return p.PID == os.Getpid() && p.Parent == os.Getppid() && !p.Stopped && p.Command != ""
+	}) {
 		t.Errorf("%+v", s.Processes)
 	}
 
@@ -254,12 +260,12 @@ func TestHolder(t *testing.T) {
 	_ = r.Close()
 	pid := child.Process.Pid
 	_, o := find(t, id, func(o *Object) bool { return o.Value == 3 })
-	if want := []Holder{{Thread{pid, pid, true}, "lock"}}; !slices.Equal(o.Holders, want) {
+	if want := []Holder{{Thread{pid, pid, true}, "lock", 1}}; !slices.Equal(o.Holders, want) {
 		t.Errorf("held: %+v", o)
 	}
 	kill(child)
 	_, o = find(t, id, always)
-	if want := []Holder{{Thread{pid, pid, false}, "lock"}}; !slices.Equal(o.Holders, want) || slices.Contains(o.Users, pid) {
+	if want := []Holder{{Thread{pid, pid, false}, "lock", 1}}; !slices.Equal(o.Holders, want) || slices.Contains(o.Users, pid) {
 		t.Errorf("its holder has died: %+v", o)
 	}
 }
@@ -272,7 +278,7 @@ func TestHolderInGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, o := find(t, slotID(inodeOf(file), lock.Offset()), always)
-	if want := []Holder{{Thread{os.Getpid(), 0, true}, "lock"}}; !slices.Equal(o.Holders, want) {
+	if want := []Holder{{Thread{os.Getpid(), 0, true}, "lock", 1}}; !slices.Equal(o.Holders, want) {
 		t.Errorf("%+v", o)
 	}
 	if err := lock.Unlock(); err != nil {
@@ -344,7 +350,7 @@ func TestRobust(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- lock.Lock(ctx) }()
 	_, o := find(t, slotID(inode, lock.Offset()), waiter(self, "acquire"))
-	if o.Kind != Lock || !o.Robust || o.Value != 0 || !slices.Equal(o.Holders, []Holder{{Thread{self, 0, true}, "lock"}}) {
+	if o.Kind != Lock || !o.Robust || o.Value != 0 || !slices.Equal(o.Holders, []Holder{{Thread{self, 0, true}, "lock", 1}}) {
 		t.Errorf("%+v", o)
 	}
 	cancel()
@@ -355,7 +361,7 @@ func TestRobust(t *testing.T) {
 	}
 	// There is no such thread.
 	_, o = find(t, slotID(inode, rlock.Offset()), always)
-	if o.Kind != RLock || !o.Robust || o.Value != 2 || !slices.Equal(o.Holders, []Holder{{Thread{self, 5, false}, "lock"}}) {
+	if o.Kind != RLock || !o.Robust || o.Value != 2 || !slices.Equal(o.Holders, []Holder{{Thread{self, 5, false}, "lock", 1}}) {
 		t.Errorf("%+v", o)
 	}
 }

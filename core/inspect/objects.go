@@ -92,6 +92,9 @@ func (g *segment) objects() (list []Object, err error) {
 		for i := range stream.Count(s.Kind) {
 			n := stream.Of(s, i).Snapshot()
 			o.addStream(n)
+			for _, t := range stream.Of(s, i).Takers(s) {
+				o.Holders = append(o.Holders, Holder{threadOf(t.Process, 0), "items", t.Items})
+			}
 			w := stream.WordsOf(i)
 			for word, purpose := range map[uint64]string{
 				w.Item: "get", w.Room: "put", w.Done: "join", w.PutLock: "put lock", w.GetLock: "get lock",
@@ -127,10 +130,10 @@ func (o *Object) addStream(s stream.Snapshot) {
 	})
 	o.Awaited = o.Awaited || s.AwaitItem || s.AwaitRoom || s.AwaitDone
 	if s.Producer.PID != 0 {
-		o.Holders = append(o.Holders, Holder{threadOf(s.Producer, 0), "put"})
+		o.Holders = append(o.Holders, Holder{threadOf(s.Producer, 0), "put", 1})
 	}
 	if s.Consumer.PID != 0 {
-		o.Holders = append(o.Holders, Holder{threadOf(s.Consumer, 0), "get"})
+		o.Holders = append(o.Holders, Holder{threadOf(s.Consumer, 0), "get", 1})
 	}
 }
 
@@ -160,7 +163,7 @@ func (o *Object) fill(n *arena.Snapshot, g *segment) {
 		thread := threadOf(t.Process, t.TID)
 		// Without the time of its start, a pid may be that of another by now.
 		thread.Alive = thread.Alive && (t.Process.Start != 0 || g.isUsedBy(thread.PID))
-		o.Holders = append(o.Holders, Holder{thread, "lock"})
+		o.Holders = append(o.Holders, Holder{thread, "lock", 1})
 	}
 	for _, t := range n.Waiters {
 		o.Waiters = append(o.Waiters, Waiter{threadOf(t.Process, t.TID), "wait"})

@@ -12,7 +12,9 @@ import (
 func processes(pids map[int]bool) []Process {
 	list := []Process{}
 	for _, pid := range slices.Sorted(maps.Keys(pids)) {
-		list = append(list, Process{PID: pid, Parent: parent(pid), Command: command(pid)})
+		parent, _ := strconv.Atoi(status(pid, "PPid"))
+		stopped := strings.HasPrefix(strings.ToUpper(status(pid, "State")), "T")
+		list = append(list, Process{pid, parent, stopped, command(pid)})
 	}
 	return list
 }
@@ -27,14 +29,14 @@ func command(pid int) string {
 	return strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " ")
 }
 
-// parent returns the pid of the process's parent, or 0 if it has ended.
-func parent(pid int) int {
-	status, err := os.ReadFile(procPath(pid, "status"))
+// status returns a field of /proc/PID/status (proc_pid_status(5)), "" if the process has
+// ended.
+func status(pid int, field string) string {
+	text, err := os.ReadFile(procPath(pid, "status"))
 	if err != nil {
-		return 0
+		return ""
 	}
-	_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
-	digits, _, _ := strings.Cut(rest, "\n")
-	ppid, _ := strconv.Atoi(digits)
-	return ppid
+	_, rest, _ := strings.Cut(string(text), "\n"+field+":\t")
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
 }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from ._blocked import blocked, idle, name, shown
 from .inspect import Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from .inspect import Object, Stream, Thread
+    from .inspect import Object, Stream
 
-COLUMNS = ("ID", "KIND", "STATE", "PUTS", "GETS", "MEMORY", "HELD BY", "WAITING", "USERS")
-NUMBERS = frozenset(("PUTS", "GETS", "MEMORY"))
+COLUMNS = ("OBJECT", "KIND", "STATE", "PUTS", "GETS", "MEMORY", "HELD BY", "WAITING", "USERS")
+NUMBERS = frozenset(("PUTS", "GETS", "MEMORY", "PID", "PARENT"))
 
 
 def size(amount: int) -> str:
@@ -20,14 +21,6 @@ def size(amount: int) -> str:
     while value >= 1000 and units[1:]:
         value, units = value / 1024, units[1:]
     return f"{value:.0f}{units[0]}" if units[0] == "B" or value >= 10 else f"{value:.1f}{units[0]}"
-
-
-def name(thread: Thread) -> str:
-    """The process, with the thread unless that is its first one or unknown."""
-    text = str(thread.pid)
-    if thread.tid not in (0, thread.pid):
-        text += f":{thread.tid}"
-    return text if thread.alive else f"{text} (dead)"
 
 
 def _stream(stream: Stream) -> str:
@@ -42,6 +35,10 @@ def _stream(stream: Stream) -> str:
 
 
 def state(thing: Object) -> str:
+    return f"{_state(thing)}, stale".lstrip(", ") if thing.stale else _state(thing)
+
+
+def _state(thing: Object) -> str:
     if thing.problem:
         return thing.problem
     match thing.kind:
@@ -62,11 +59,12 @@ def state(thing: Object) -> str:
 
 
 def held(thing: Object) -> str:
-    return " ".join(name(holder) for holder in thing.holders if holder.of == "lock")
-
-
-def waiters(thing: Object, to: str) -> str:
-    return " ".join(name(waiter) for waiter in thing.waiters if waiter.to == to)
+    """Who has the lock, or items that are not done."""
+    return " ".join(
+        name(holder) + (f" ({holder.count})" if holder.of == "items" else "")
+        for holder in thing.holders
+        if holder.of in ("lock", "items")
+    )
 
 
 def waiting(thing: Object) -> str:
@@ -74,18 +72,22 @@ def waiting(thing: Object) -> str:
     purposes = sorted({waiter.to for waiter in thing.waiters})
     if not purposes:
         return "?" if thing.awaited else ""
-    return "; ".join(f"{to}: {waiters(thing, to)}" for to in purposes)
+    return "; ".join(
+        f"{to}: {' '.join(name(waiter) for waiter in thing.waiters if waiter.to == to)}"
+        for to in purposes
+    )
 
 
 def at_rest(thing: Object) -> bool:
     """Whether it is one of many that do nothing: a lock that is free, and the like."""
-    return not (thing.streams or thing.problem or thing.holders or thing.awaited or thing.broken)
+    busy = thing.streams or thing.holders or thing.awaited
+    return not (busy or thing.problem or thing.broken or thing.name)
 
 
 def row(thing: Object) -> tuple[str, ...]:
     """A line of the table; its columns are COLUMNS."""
     return (
-        thing.id,
+        shown(thing.name) or thing.id,
         thing.kind,
         state(thing),
         " | ".join(str(stream.puts) for stream in thing.streams),
@@ -108,23 +110,6 @@ def table(lines: Sequence[tuple[str, ...]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def blocked(snapshot: Snapshot) -> Iterator[str]:
-    """A sentence for each object that keeps threads waiting until another acts, and for
-    each lock whose holder cannot any more."""
-    for thing in snapshot.objects:
-        what = f"{thing.kind} {thing.id}"
-        holder = next((holder for holder in thing.holders if holder.of == "lock"), None)
-        if who := waiters(thing, "acquire"):
-            by = f", held by {name(holder)}" if holder else ""
-            yield f"waiting to acquire {what}{by}: {who}"
-        elif holder and not (holder.alive or thing.robust):
-            yield f"{what} is held by {name(holder)}"
-        if who := waiters(thing, "put"):
-            yield f"waiting to put into {what}, which is full: {who}"
-        if who := waiters(thing, "join"):
-            yield f"waiting to join {what}, {thing.streams[0].unfinished} unfinished: {who}"
-
-
 def used_by(snapshot: Snapshot, pids: Collection[int]) -> Snapshot:
     """What these processes use, if there are any, and who else does."""
     if not pids:
@@ -135,25 +120,37 @@ def used_by(snapshot: Snapshot, pids: Collection[int]) -> Snapshot:
     return Snapshot(tuple(objects), tuple(processes))
 
 
-def shown(text: str) -> str:
-    """The text on one line, and without what a terminal would obey."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def processes(snapshot: Snapshot, width: int) -> Iterator[str]:
-    for process in snapshot.processes:
-        yield f"{process.pid:>8}  {shown(process.command)}"[:width].rstrip()
+    """A table of them, cut to width."""
+    lines = [
+        (str(process.pid), str(process.parent), shown(process.command))
+        for process in snapshot.processes
+    ]
+    return (line[:width].rstrip() for line in table([("PID", "PARENT", "COMMAND"), *lines]))
+
+
+def remarks(snapshot: Snapshot, left_out: int) -> Iterator[str]:
+    """What is to be known besides, the most important last: that stays on the screen."""
+    if left_out:
+        yield f"{left_out} locks and the like are at rest; --all lists them, too."
+    if stale := sum(thing.stale for thing in snapshot.objects):
+        yield f"{stale} names are of objects that nobody uses; unlink --stale removes them."
+    yield from idle(snapshot)
+    yield from blocked(snapshot)
 
 
 def listing(snapshot: Snapshot, rest: bool, width: int) -> Iterator[str]:
     """All of it, but without what is at rest unless rest. Only commands are cut to width."""
     objects = [thing for thing in snapshot.objects if rest or not at_rest(thing)]
+    parts = []
     if objects:
-        yield from table([COLUMNS, *map(row, objects)])
-        yield ""
-    if lines := list(blocked(snapshot)):
-        yield from lines
-        yield ""
-    yield from processes(snapshot, width)
-    if left_out := len(snapshot.objects) - len(objects):
-        yield f"{left_out} locks and the like are at rest; --all lists them, too."
+        parts.append(table([COLUMNS, *map(row, objects)]))
+    if snapshot.processes:
+        parts.append(processes(snapshot, width))
+    parts.append(remarks(snapshot, len(snapshot.objects) - len(objects)))
+    separator = ""
+    for part in parts:
+        for line in part:
+            yield separator + line
+            separator = ""
+        separator = "\n"

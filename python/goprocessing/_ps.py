@@ -9,6 +9,7 @@ import shutil
 import sys
 
 from . import inspect
+from ._blocked import blocked, idle
 from ._listing import listing, used_by
 
 TYPE_CHECKING = False
@@ -28,12 +29,16 @@ def main(arguments: Sequence[str]) -> None:
         "--all", action="store_true", help="also locks and the like that nobody has or awaits"
     )
     parser.add_argument(
-        "--json", action="store_true", help="as JSON, with all that goprocessing.inspect tells"
+        "--json",
+        action="store_true",
+        help="as JSON, with all that goprocessing.inspect tells, and who is blocked or idle",
     )
     options = parser.parse_args(arguments)
     snapshot = used_by(inspect.snapshot(), options.pid)
     if options.json:
-        print(json.dumps(dataclasses.asdict(snapshot), indent=2))
+        found = dataclasses.asdict(snapshot)
+        found |= {"blocked": [*blocked(snapshot)], "idle": [*idle(snapshot)]}
+        print(json.dumps(found, indent=2))
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for line in listing(snapshot, options.all, width):

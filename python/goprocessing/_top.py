@@ -11,7 +11,8 @@ import time
 from collections import deque
 
 from . import inspect
-from ._listing import at_rest, blocked, held, row, size, state, used_by, waiting
+from ._blocked import blocked, idle
+from ._listing import at_rest, held, row, size, state, used_by, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class View:
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="reverse", expand=True)
-        for title in ("ID", "KIND", "STATE", "DEPTH"):
+        for title in ("OBJECT", "KIND", "STATE", "DEPTH"):
             table.add_column(title, no_wrap=True)
         for title in ("PUTS/s", "GETS/s", "MEMORY"):
             table.add_column(title, no_wrap=True, justify="right")
@@ -97,6 +98,7 @@ class View:
             Text(title),
             Text(),
             *(Text(line, style="red") for line in blocked(snapshot)),
+            *(Text(line, style="dim") for line in idle(snapshot)),
             table,
         )
 

@@ -35,6 +35,8 @@ class Process:
     """One that has a handle of an object, or has inherited one."""
 
     pid: int
+    parent: int  # its pid
+    stopped: bool  # by a signal, or a debugger
     command: str
 
 
@@ -47,8 +49,10 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Holder(Thread):
-    # "lock", also of a permit; or what the engine itself holds for an instant: "put", "get".
+    # "lock", also of a permit; "items", which are not marked done; or what the engine
+    # itself holds for an instant: "put", "get".
     of: str
+    count: int  # 1, but of items
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,11 @@ class Stream:
 @dataclass(frozen=True, slots=True)
 class Object:
     id: str  # the same in each snapshot
+    name: str  # "": it has none
     # "queue", "pipe", "lock", "rlock", "semaphore", "event", "condition", "barrier";
     # "unknown": problem says why.
     kind: str
+    stale: bool  # it has a name, but no users
     # The pids of all who have its shared memory open. Locks and their kin share it,
     # and a child has all of the process that forked it.
     users: tuple[int, ...]

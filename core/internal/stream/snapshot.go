@@ -1,6 +1,9 @@
 package stream
 
 import (
+	"cmp"
+	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/process"
@@ -62,6 +65,44 @@ func (t *Stream) Snapshot() Snapshot {
 	s.Done, s.Unfinished = t.done.Load(), t.Unfinished()
 	s.Full = s.MaxItems > 0 && s.Len >= s.MaxItems || s.MaxBytes > 0 && s.Len > 0 && s.Bytes >= s.MaxBytes
 	return s
+}
+
+// Taker is a process with items that it got and has not marked done.
+type Taker struct {
+	Process process.ID
+	Items   uint64
+}
+
+// maxCells is how much of a ledger Takers looks at.
+const maxCells = 1 << 16
+
+// Takers finds, as Snapshot does, who has items of a stream that keeps a ledger. Entries
+// that others change meanwhile are of one taker or another.
+func (t *Stream) Takers(s *shm.Segment) (list []Taker) {
+	if t.mode&keeps == 0 {
+		return nil
+	}
+	k := t.books(s)
+	items := map[uint64]uint64{}
+	for c := uint32(firstCell); c < min(k.fresh.Load(), firstCell+maxCells); c++ {
+		p, err := k.cell(c)
+		if err != nil {
+			break // given back meanwhile, or corrupt
+		}
+		switch owner := p.owner.Load(); owner {
+		case 0, ofTaker, orphaned, finished:
+		default:
+			// Killed before it was got, its taker did not get it.
+			if atomic.LoadUint64(&p.entry().n) < t.gets.Load() {
+				items[owner]++
+			}
+		}
+	}
+	for owner, n := range items {
+		list = append(list, Taker{process.ID{PID: uint32(owner), Start: uint32(owner >> 32)}, n})
+	}
+	slices.SortFunc(list, func(a, b Taker) int { return cmp.Compare(a.Process.PID, b.Process.PID) })
+	return list
 }
 
 // Count returns how many streams a segment of the given kind has.
