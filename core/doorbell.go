@@ -83,6 +83,11 @@ func (b *bell) Rung() bool {
 // remains the queue's; any number of processes may watch it, but none may read
 // it. Errors: ErrNoBell; that the descriptor was closed.
 //
+// An item that returns to a queue that redelivers is heard of only when some process
+// has looked whether the one that had taken it lives: one that waits in Get or Join, or
+// calls PollWithin now and then. The kernel makes no descriptor readable when a process
+// dies unless somebody watches just that one.
+//
 // A process that is killed may leave it readable although there is nothing to
 // get, until the next TryGet or PollWithin of any process.
 func (q *Queue) Watch() (fd int, err error) { return q.WatchWithin(atOnce()) }

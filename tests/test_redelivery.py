@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from goprocessing import connection
 
 from .conftest import starter
 from .forks import exit_code, fork
@@ -316,6 +317,16 @@ def test_a_watcher_hears_of_it(redelivering: Any, our_ctx: Any, our_start: Any) 
     assert select.select([reader], [], [], 60)[0]
     assert redelivering.get() == "task"
     assert not select.select([reader], [], [], 0)[0]
+    redelivering.task_done()
+
+
+def test_those_who_wait_for_several_hear_of_it(redelivering: Any, our_ctx: Any) -> None:
+    redelivering.put("task")
+    reader = redelivering._reader
+    killed_taker(our_ctx, redelivering, 1)
+    assert connection.wait([reader], 60) == [reader]
+    assert redelivering.get() == "task"
+    assert connection.wait([reader], 0) == []
     redelivering.task_done()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from multiprocessing import connection
 from multiprocessing.connection import Client as Client
 from multiprocessing.connection import Connection as Connection
@@ -9,6 +10,7 @@ from multiprocessing.connection import Listener as Listener
 from multiprocessing.connection import wait as _wait
 
 from . import _engine
+from .queue_ends import Reader
 from .reduction import dup_fds, received
 
 TYPE_CHECKING = False
@@ -54,6 +56,31 @@ def Pipe(duplex: bool = True) -> tuple[PipeEnd, PipeEnd]:
     return _engine.pipe(PipeEnd, duplex)
 
 
+_LOOK = 1.0  # seconds
+
+
+def _wait_and_look(objects: list[Any], timeout: float | None) -> list[Any]:
+    """Waits, and looks whether items return to the queues among the objects
+
+    The kernel says nothing when somebody dies who had taken an item.
+    """
+    looks = [
+        obj.poll
+        for obj in objects
+        if isinstance(obj, Reader) and isinstance(obj._queue, _engine.JoinableQueue)
+    ]
+    if not looks:
+        return _wait(objects, timeout)
+    deadline = float("inf") if timeout is None else time.monotonic() + timeout
+    while True:
+        left = deadline - time.monotonic()
+        ready = _wait(objects, max(0.0, min(left, _LOOK)))
+        if ready or left <= _LOOK:
+            return ready
+        for look in looks:
+            look()
+
+
 def wait(object_list: Iterable[_Waitable], timeout: float | None = None) -> list[_Waitable]:
     """Returns those of the objects that are readable, waiting for the first of them"""
     objects = list(object_list)
@@ -64,6 +91,6 @@ def wait(object_list: Iterable[_Waitable], timeout: float | None = None) -> list
         if isinstance(obj, _engine.Connection) and not obj.closed and obj.readable and obj.poll()
     ]
     if not waiting:
-        return _wait(objects, timeout)
+        return _wait_and_look(objects, timeout)
     ready = {id(obj) for obj in [*waiting, *_wait(objects, 0)]}
     return [obj for obj in objects if id(obj) in ready]

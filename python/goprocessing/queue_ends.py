@@ -68,7 +68,12 @@ class Reader(_QueueEnd):
         self._queue._close_reader()
 
     def fileno(self) -> int:
-        """Returns a descriptor that is readable as long as `get` would not wait"""
+        """Returns a descriptor that is readable as long as `get` would not wait
+
+        But what returns to a queue that redelivers is heard of only when some process
+        looks: one that waits in `get`, `join`, `poll` or `connection.wait`, or calls
+        `poll` now and then.
+        """
         return self._open()._watch()
 
     def poll(self, timeout: float | None = 0.0) -> bool:
