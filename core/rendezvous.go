@@ -75,14 +75,19 @@ func (c *Conn) visit(name string, modes uint32, l *Limit) error {
 		_ = c.s.Close()
 		return err
 	}
-	c.begin(sock, 1, modes)
-	return nil
+	return c.begin(sock, 1, modes)
 }
 
 // begin completes the making of c.
-func (c *Conn) begin(sock int, side, modes uint32) {
+func (c *Conn) begin(sock int, side, modes uint32) error {
+	inode, err := socket.Inode(int32(sock))
+	if err != nil {
+		return errors.Join(err, unix.Close(sock), c.s.Close())
+	}
 	c.sock, c.side, c.modes = int32(sock), side, modes
 	c.heard.Store(0)
+	c.in().Doorbell.Socket.Store(inode)
+	return nil
 }
 
 // disuse notes for the guest what the host does not do.
@@ -189,8 +194,7 @@ func (c *Conn) host(name string, modes uint32, l *Limit) error {
 		_ = c.s.Close()
 		return err
 	}
-	c.begin(sock, 0, modes)
-	return nil
+	return c.begin(sock, 0, modes)
 }
 
 func (c *Conn) meetGuest(name string, l *Limit) (int, error) {

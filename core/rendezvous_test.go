@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goprocessing/goprocessing/core/internal/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,6 +56,12 @@ func TestOpenPipe(t *testing.T) {
 		}
 		exchange(t, a, b)
 		exchange(t, b, a)
+		for _, c := range []*Conn{a, b} { // by which others find who sleeps there
+			inode, err := socket.Inode(c.sock)
+			if got := c.in().Doorbell.Socket.Load(); got != inode || err != nil {
+				t.Errorf("socket %d, not %d, %v", got, inode, err)
+			}
+		}
 		if names, err := Names(); err != nil || slices.Contains(names, name) {
 			t.Fatalf("the name is still there: %v", err)
 		}
