@@ -61,6 +61,19 @@ func ArenaOn(s *Segment) Arena { return Arena{s} }
 // opens it.
 func (a *Arena) File() (*os.File, error) { return file(int(a.s.FD), "goprocessing-arena") }
 
+func (a *Arena) pass() ([]*os.File, string, error) {
+	f, err := a.File()
+	return []*os.File{f}, "", err
+}
+
+func (a *Arena) inherit(fds []int, _ string) error {
+	a.s = new(Segment)
+	if err := a.s.Open(fds[0], shm.KindArena); err != nil {
+		return errors.Join(err, closeAll(fds))
+	}
+	return nil
+}
+
 // Close releases this handle, and with it the objects of the arena in this process.
 func (a *Arena) Close() error { return a.s.Close() }
 
@@ -173,6 +186,10 @@ func (m *Semaphore) at() *arena.Semaphore { return (*arena.Semaphore)(m.slot()) 
 
 func (m *Semaphore) takes() []string { return []string{"Value", "Bounded"} }
 
+func (m *Semaphore) inherit(fds []int, note string) error {
+	return m.inheritAs(KindSemaphore, fds, note)
+}
+
 func (m *Semaphore) openNamed(name string, mode Mode, o *options) error {
 	limit := uint32(MaxValue)
 	if o.bounded {
@@ -208,12 +225,29 @@ func (k *Lock) at() *arena.Semaphore { return (*arena.Semaphore)(k.slot()) }
 
 func (k *Lock) takes() []string { return nil }
 
-func (k *Lock) openNamed(name string, mode Mode, o *options) error {
-	err := k.member.openNamed(name, mode, o, KindSemaphore, 1, 1)
-	if err == nil && k.slot().Limit() != 1 { // a semaphore
-		return errors.Join(fmt.Errorf("opening %q: %w", name, ErrKind), k.Close())
+func (k *Lock) inherit(fds []int, note string) error {
+	if err := k.inheritAs(KindSemaphore, fds, note); err != nil {
+		return err
 	}
-	return err
+	return k.check()
+}
+
+func (k *Lock) openNamed(name string, mode Mode, o *options) error {
+	if err := k.member.openNamed(name, mode, o, KindSemaphore, 1, 1); err != nil {
+		return err
+	}
+	if err := k.check(); err != nil {
+		return fmt.Errorf("opening %q: %w", name, err)
+	}
+	return nil
+}
+
+// check closes what is a semaphore, but no lock.
+func (k *Lock) check() error {
+	if k.slot().Limit() == 1 {
+		return nil
+	}
+	return errors.Join(ErrKind, k.Close())
 }
 
 // Lock takes the lock, waiting until it is free. Error: the cause of ctx's end.
@@ -240,6 +274,10 @@ type Event struct{ member }
 func (e *Event) at() *arena.Event { return (*arena.Event)(e.slot()) }
 
 func (e *Event) takes() []string { return nil }
+
+func (e *Event) inherit(fds []int, note string) error {
+	return e.inheritAs(KindEvent, fds, note)
+}
 
 func (e *Event) openNamed(name string, mode Mode, o *options) error {
 	return e.member.openNamed(name, mode, o, KindEvent, 0, 0)

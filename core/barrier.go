@@ -41,6 +41,10 @@ func (b *Barrier) at() *arena.Barrier { return (*arena.Barrier)(unsafe.Pointer(b
 
 func (b *Barrier) takes() []string { return []string{"Parties"} }
 
+func (b *Barrier) inherit(fds []int, note string) error {
+	return b.inheritAs(KindBarrier, fds, note)
+}
+
 func (b *Barrier) openNamed(name string, mode Mode, o *options) error {
 	return b.member.openNamed(name, mode, o, KindBarrier, 0, o.parties)
 }

@@ -43,6 +43,10 @@ func (c *Condition) at() *arena.Condition { return (*arena.Condition)(unsafe.Poi
 
 func (c *Condition) takes() []string { return nil }
 
+func (c *Condition) inherit(fds []int, note string) error {
+	return c.inheritAs(KindCondition, fds, note)
+}
+
 func (c *Condition) openNamed(name string, mode Mode, o *options) error {
 	return c.member.openNamed(name, mode, o, KindCondition, 0, 0)
 }

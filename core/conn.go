@@ -135,7 +135,7 @@ func (c *Conn) Close() error {
 }
 
 // Files returns duplicates of the descriptors, by which OpenConn makes a handle
-// in another process.
+// in another process; a child gets them more easily by Pass.
 func (c *Conn) Files() (segment, sock *os.File, err error) {
 	segment, err = file(int(c.s.FD), "goprocessing-pipe")
 	if err != nil {
@@ -146,6 +146,25 @@ func (c *Conn) Files() (segment, sock *os.File, err error) {
 		return nil, nil, errors.Join(err, segment.Close())
 	}
 	return segment, sock, nil
+}
+
+func (c *Conn) pass() ([]*os.File, string, error) {
+	segment, sock, err := c.Files()
+	return []*os.File{segment, sock}, fmt.Sprintf("%d %d", c.side, c.modes), err
+}
+
+func (c *Conn) inherit(fds []int, note string) error {
+	var side, modes uint32
+	_, err := fmt.Sscanf(note, "%d %d", &side, &modes)
+	if err != nil || len(fds) != 2 {
+		err = ErrKind
+	} else {
+		err = c.Open(fds[0], fds[1], side, modes)
+	}
+	if err != nil {
+		return errors.Join(err, closeAll(fds))
+	}
+	return nil
 }
 
 // Side tells which end this is, 0 for the first of the two that Pipe returned.

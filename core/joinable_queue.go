@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 )
 
@@ -42,6 +43,16 @@ func (q *JoinableQueue) OpenNamed(name string, mode Mode, maxItems uint64, redel
 
 func (q *JoinableQueue) openNamed(name string, mode Mode, o *options) error {
 	return q.openNamedAs(name, mode, o, true)
+}
+
+func (q *JoinableQueue) inherit(fds []int, _ string) error {
+	if err := q.Queue.inherit(fds, ""); err != nil {
+		return err
+	}
+	if !q.stream().Keeps() {
+		return errors.Join(ErrKind, q.Close())
+	}
+	return nil
 }
 
 // OpenJoinableQueue opens a queue as OpenQueue does.

@@ -3,6 +3,8 @@ package core
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 
 	"github.com/goprocessing/goprocessing/core/internal/arena"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
@@ -12,7 +14,7 @@ import (
 type member struct {
 	s      *Segment // nil, if this was closed
 	offset uint64
-	alone  bool // the object was opened by name, and s is this handle's
+	alone  bool // s is this handle's
 	unlink bool // Close takes the name away
 }
 
@@ -25,8 +27,8 @@ func (m *member) slot() *arena.Slot { return arena.At(m.s, m.offset) }
 // Offset tells where in its arena the object is.
 func (m *member) Offset() uint64 { return m.offset }
 
-// Close releases the handle of an object that was opened by name. Objects of an Arena go
-// with that. No other method may be under way, or be called afterwards.
+// Close releases the handle of an object that was opened by name, or inherited. Objects of
+// an Arena go with that. No other method may be under way, or be called afterwards.
 func (m *member) Close() error {
 	if !m.alone {
 		return nil
@@ -41,6 +43,28 @@ func (m *member) Close() error {
 	err = errors.Join(err, m.s.Close())
 	m.s = nil
 	return err
+}
+
+func (m *member) pass() ([]*os.File, string, error) {
+	f, err := file(int(m.s.FD), "goprocessing-arena")
+	return []*os.File{f}, fmt.Sprint(m.offset), err
+}
+
+// inheritAs makes m an object of that kind.
+func (m *member) inheritAs(kind uint32, fds []int, note string) error {
+	offset, err := strconv.ParseUint(note, 10, 64)
+	if err != nil || len(fds) != 1 {
+		return errors.Join(ErrKind, closeAll(fds))
+	}
+	s := new(Segment)
+	if err := s.Open(fds[0], shm.KindArena); err != nil {
+		return errors.Join(err, closeAll(fds))
+	}
+	if err := arena.Check(s, offset, kind); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	*m = member{s: s, offset: offset, alone: true}
+	return nil
 }
 
 // openNamed makes m the only object of an arena of that name.

@@ -150,7 +150,7 @@ func (q *Queue) Open(fd, bell int) error {
 }
 
 // Files returns duplicates of the queue's descriptors, by which another process
-// opens it; exec.Cmd.ExtraFiles takes them there. bell is nil if this handle has
+// opens it; a child gets them more easily by Pass. bell is nil if this handle has
 // none.
 func (q *Queue) Files() (segment, bell *os.File, err error) {
 	segment, err = file(int(q.s.FD), "goprocessing-queue")
@@ -162,6 +162,26 @@ func (q *Queue) Files() (segment, bell *os.File, err error) {
 		return nil, nil, errors.Join(err, segment.Close())
 	}
 	return segment, bell, nil
+}
+
+func (q *Queue) pass() ([]*os.File, string, error) {
+	segment, bell, err := q.Files()
+	files := []*os.File{segment}
+	if bell != nil {
+		files = append(files, bell)
+	}
+	return files, "", err
+}
+
+func (q *Queue) inherit(fds []int, _ string) error {
+	bell := -1
+	if len(fds) > 1 {
+		bell = fds[1]
+	}
+	if err := q.Open(fds[0], bell); err != nil {
+		return errors.Join(err, closeAll(fds))
+	}
+	return nil
 }
 
 // Close releases this handle. The queue lives on as long as any process has it.

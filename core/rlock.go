@@ -34,6 +34,10 @@ func (k *RLock) at() *arena.RLock { return (*arena.RLock)(k.slot()) }
 
 func (k *RLock) takes() []string { return nil }
 
+func (k *RLock) inherit(fds []int, note string) error {
+	return k.inheritAs(KindRLock, fds, note)
+}
+
 func (k *RLock) openNamed(name string, mode Mode, o *options) error {
 	return k.member.openNamed(name, mode, o, KindRLock, 0, 0)
 }

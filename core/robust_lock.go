@@ -41,6 +41,10 @@ func (k *RobustLock) at() *arena.RobustLock { return (*arena.RobustLock)(k.slot(
 
 func (k *RobustLock) takes() []string { return nil }
 
+func (k *RobustLock) inherit(fds []int, note string) error {
+	return k.inheritAs(KindRobustLock, fds, note)
+}
+
 func (k *RobustLock) openNamed(name string, mode Mode, o *options) error {
 	return k.member.openNamed(name, mode, o, KindRobustLock, 0, 0)
 }

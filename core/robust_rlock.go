@@ -31,6 +31,10 @@ func (k *RobustRLock) at() *arena.RobustRLock { return (*arena.RobustRLock)(k.sl
 
 func (k *RobustRLock) takes() []string { return nil }
 
+func (k *RobustRLock) inherit(fds []int, note string) error {
+	return k.inheritAs(KindRobustRLock, fds, note)
+}
+
 func (k *RobustRLock) openNamed(name string, mode Mode, o *options) error {
 	return k.member.openNamed(name, mode, o, KindRobustRLock, 0, 0)
 }

@@ -48,6 +48,10 @@ func (m *RobustSemaphore) at() *arena.RobustSemaphore {
 
 func (m *RobustSemaphore) takes() []string { return []string{"Value"} }
 
+func (m *RobustSemaphore) inherit(fds []int, note string) error {
+	return m.inheritAs(KindRobustSemaphore, fds, note)
+}
+
 func (m *RobustSemaphore) openNamed(name string, mode Mode, o *options) error {
 	return m.member.openNamed(name, mode, o, KindRobustSemaphore, 0, o.value)
 }
