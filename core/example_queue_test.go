@@ -142,17 +142,6 @@ func ExampleJoinableQueue() {
 	// Output: 3 0
 }
 
-// What a killed process had got comes back.
-func ExampleRedeliver() {
-	q, err := core.NewJoinableQueue(core.MaxItems(100), core.Redeliver())
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer q.Close()
-	fmt.Println(q.MaxItems())
-	// Output: 100
-}
-
 type job struct {
 	Name  string
 	Bytes int

@@ -10,7 +10,7 @@
 //	[]byte                          "dGV4dA=="  str: base64.b64decode
 //	slices, arrays                  [1, 2]      list; tuple is only written
 //	maps, structs                   {"a": 1}    dict, its keys str
-//	time.Time                       "2026-…"    str: datetime.fromisoformat
+//	time.Time                       RFC 3339    str: datetime.fromisoformat
 //
 // In a variable of type any a number becomes a float64, which holds integers up to 2**53;
 // a field of an integer type, or of type json.Number, gets all digits. Python writes nan
