@@ -3,6 +3,7 @@ module github.com/goprocessing/goprocessing
 go 1.26.0
 
 require (
+	github.com/ugorji/go/codec v1.3.2
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.49.0
 	pgregory.net/rapid v1.3.0

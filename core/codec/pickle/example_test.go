@@ -33,7 +33,7 @@ func ExampleCodec() {
 func ExampleUnmarshal() {
 	var v any
 	// pickle.dumps((None, [1, 2.5], "text", b"bytes"))
-	err := pickle.Unmarshal([]byte("\x80\x04\x95!\x00\x00\x00\x00\x00\x00\x00(N]\x94(K\x01G@\x04\x00\x00\x00\x00\x00\x00e\x8c\x04text\x94C\x05bytes\x94t\x94."), &v)
+	err := pickle.Unmarshal([]byte("\x80\x04\x95#\x00\x00\x00\x00\x00\x00\x00(N]\x94(K\x01G@\x04\x00\x00\x00\x00\x00\x00e\x8c\x04text\x94C\x05bytes\x94t\x94."), &v)
 	fmt.Printf("%#v %v\n", v, err)
 	err = pickle.Unmarshal([]byte("cposix\nsystem\n\x8c\x06reboot\x85R."), &v)
 	fmt.Println(errors.Is(err, pickle.ErrNotPlain), err)

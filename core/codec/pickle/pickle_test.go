@@ -22,7 +22,7 @@ func load1(t *testing.T, data string) any {
 
 func power(n int) *big.Int { return new(big.Int).Lsh(big.NewInt(1), uint(n)) }
 
-// What CPython 3.13 writes with the protocol that PROTO says.
+// As CPython writes them.
 func TestUnmarshalAny(t *testing.T) {
 	for data, want := range map[string]any{
 		"\x80\x02N.":                                                            nil,
