@@ -17,6 +17,7 @@ unexport GOROOT
 TOOLS := .venvs/tools/bin
 GO := .venvs/tools/go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 C_FILES = $(wildcard $(addsuffix /*.[ch],capi pybind tests/bench tests/clib tests/sanitize) tests/clib/*.cc)
 
@@ -202,6 +203,7 @@ lint-go: $(GO)
 	[[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags crash ./core/...
+	CGO_ENABLED=0 $(GO) build ./core/...
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./core/...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(STATICCHECK) -tags crash ./core/...
@@ -209,6 +211,14 @@ lint-go: $(GO)
 	@! $(GO) list -f '{{$$p := .ImportPath}}{{range .Imports}}{{$$p}} imports {{.}}{{"\n"}}{{end}}' ./... \
 		| grep -E ' imports (unsafe|golang.org/x/sys/unix)$$' | grep -vE '^[^ ]*goprocessing/($(UNSAFE)) ' \
 		| sed 's/$$/, but is not in UNSAFE (Makefile)/'
+	@! $(GO) list -deps -f '{{if not .Standard}}{{.ImportPath}}{{end}}' ./core ./core/inspect \
+		| grep -vE '^(golang.org/x/sys|github.com/goprocessing/goprocessing/core)(/|$$)' \
+		| sed 's/$$/ is not for core to import: codecs that need it have packages of their own/'
+
+.PHONY: vulnerabilities
+vulnerabilities: $(GO) ## Look for known vulnerabilities in Go code that is called (VULNDB=https://vuln.go.dev)
+	$(title) 'govulncheck'
+	$(GO) run $(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) ./...
 
 .PHONY: format
 format: .venvs/tools/linters $(GO) ## Format the sources of all languages
