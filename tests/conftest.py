@@ -6,9 +6,12 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, resource_sharer, resource_tracker
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +24,7 @@ IMPLEMENTATIONS = {"stdlib": multiprocessing, "ours": goprocessing}
 # What the engine keeps one of, for the locks to come.
 ARENA = "/memfd:goprocessing-arena (deleted)"
 METHODS = ("fork", "spawn", "forkserver")
+ROOT = Path(__file__).parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -103,6 +107,22 @@ def children() -> list[int]:
     pid = os.getpid()
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(child) for child in file.read().split()]
+
+
+@pytest.fixture(scope="session")
+def go_peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in Go in tests/peers."""
+    go = shutil.which(os.environ.get("GO", "go")) or shutil.which(ROOT / ".venvs/tools/go")
+    if go is None:
+        pytest.skip("there is no Go")
+    program = tmp_path_factory.mktemp("peers") / "peer"
+    subprocess.run(
+        [go, "build", "-buildvcs=false", "-o", program, "./tests/peers"],
+        cwd=ROOT,
+        env={**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"},
+        check=True,
+    )
+    return program
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,6 @@ import errno
 import itertools
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from .test_large_items import pattern
 from .waiting import LIMIT, eventually
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent
 DIRECTORY = Path("/dev/shm")
 NAMES = (f"test-{os.getpid()}-{number}" for number in itertools.count())
 
@@ -504,21 +502,6 @@ def test_killed_while_it_creates_and_unlinks(name: str) -> None:
 
 
 # ---- unrelated processes ----
-
-
-@pytest.fixture(scope="session")
-def go_peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    go = shutil.which(os.environ.get("GO", "go")) or shutil.which(ROOT / ".venvs/tools/go")
-    if go is None:
-        pytest.skip("there is no Go")
-    program = tmp_path_factory.mktemp("peers") / "peer"
-    subprocess.run(
-        [go, "build", "-buildvcs=false", "-o", program, "./tests/peers"],
-        cwd=ROOT,
-        env={**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"},
-        check=True,
-    )
-    return program
 
 
 Peer = Callable[..., contextlib.AbstractContextManager[subprocess.Popen[str]]]

@@ -1,14 +1,18 @@
 // Peers is the process in Go of tests in which unrelated processes meet by name. It does
-// what peer.py does.
+// what peer.py does, and shows what Go reads and writes.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 
 	"github.com/goprocessing/goprocessing/core"
+	"github.com/goprocessing/goprocessing/core/codec/json"
+	"github.com/goprocessing/goprocessing/core/codec/msgpack"
+	"github.com/goprocessing/goprocessing/core/codec/pickle"
 )
 
 func must[T any](value T, err error) T {
@@ -66,10 +70,43 @@ func hold(lock, until string) {
 	check(l.Unlock())
 }
 
+type record struct {
+	Name   string         `json:"name"`
+	Size   int64          `json:"size"`
+	Ratio  float64        `json:"ratio"`
+	Digest []byte         `json:"digest"`
+	Tags   []string       `json:"tags"`
+	Shape  [2]int         `json:"shape"`
+	Counts map[string]int `json:"counts"`
+	Next   *record        `json:"next"`
+}
+
+// recode puts back what it gets, which is of type T to it, or why it cannot be decoded.
+func recode[T any](codec core.Codec) func(from, to string) {
+	return func(from, to string) {
+		in := core.NewTyped[T](must(core.Open[core.Queue](from)), codec)
+		out := core.NewTyped[any](must(core.Open[core.Queue](to)), codec)
+		for v, err := range in.All(ctx) {
+			var refused *core.DecodeError
+			switch {
+			case errors.As(err, &refused):
+				check(out.Put(ctx, err.Error()))
+			case err != nil:
+				log.Fatal(err)
+			default:
+				check(out.Put(ctx, v))
+			}
+		}
+	}
+}
+
 func main() {
 	log.SetFlags(0)
 	parts := map[string]func(string, string){
 		"echo": echo, "semaphores": semaphores, "events": events, "hold": hold,
+		"json": recode[any](json.Codec{}), "json records": recode[record](json.Codec{}),
+		"msgpack": recode[any](msgpack.Codec{}), "msgpack records": recode[record](msgpack.Codec{}),
+		"pickle": recode[any](pickle.Codec{}), "pickle records": recode[record](pickle.Codec{}),
 	}
 	parts[os.Args[1]](os.Args[2], os.Args[3])
 }
