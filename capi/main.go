@@ -21,6 +21,7 @@ import "C"
 import (
 	"math"
 	"runtime/debug"
+	"strings"
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core"
@@ -128,6 +129,16 @@ func gop_joinable_queue_open_named(q *C.gop_queue, name C.gop_name, m C.int, max
 
 //export gop_unlink
 func gop_unlink(name C.gop_name) C.int { return result(core.Unlink(C.GoString((*C.char)(name)))) }
+
+//export gop_names
+func gop_names(buf unsafe.Pointer, capacity C.uint64_t, n *C.uint64_t) C.int {
+	names, err := core.Names()
+	all := strings.Join(append(names, ""), "\x00")
+	if err == nil && len(all) > int(capacity) {
+		err = core.TooLong(len(all))
+	}
+	return received(copy(bytes(buf, capacity), all), err, n)
+}
 
 //export gop_queue_put
 func gop_queue_put(q *C.gop_queue, data C.gop_bytes, n C.uint64_t, how C.int, deadline C.int64_t) C.int {

@@ -1,5 +1,8 @@
 /* Objects that have names. What is opened is handed out as descriptors, for _attach(). */
 #include "errors.h"
+
+#include <string.h>
+
 #include "queue.h"
 #include "robust.h"
 
@@ -147,10 +150,70 @@ unlink_name(PyObject *Py_UNUSED(module), PyObject *arg)
     return result == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
+typedef struct names_buffer {
+    char *data;
+    uint64_t cap, len;
+} names_buffer;
+
+static int
+call_names(const gop_engine *e, void *arg, int Py_UNUSED(how), int64_t Py_UNUSED(deadline))
+{
+    names_buffer *names = arg;
+    return e->gop_names(names->data, names->cap, &names->len);
+}
+
+/* The names, each of which ends with a NUL, in order. */
+static PyObject *
+list_names(const names_buffer *names)
+{
+    PyObject *list = PyList_New(0);
+    const char *end = names->data + names->len;
+    for (const char *p = names->data; list != NULL && p < end; p += strlen(p) + 1) {
+        PyObject *name = PyUnicode_DecodeFSDefault(p);
+        if (name == NULL || PyList_Append(list, name) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(name);
+    }
+    return list;
+}
+
+PyDoc_STRVAR(names_doc, "names($module, /)\n--\n\n"
+                        "Return the names of the objects of this user, in order.");
+
+static PyObject *
+names_function(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    names_buffer names = {.data = NULL};
+    int rc = engine_wait(call_names, &names, DEADLINE_NOW);
+    /* More than once when others make objects meanwhile. */
+    while (rc == -EMSGSIZE) {
+        char *data = PyMem_Realloc(names.data, names.len);
+        if (data == NULL) {
+            PyErr_NoMemory();
+            rc = WAIT_RAISED;
+            break;
+        }
+        names.data = data;
+        names.cap = names.len;
+        rc = engine_wait(call_names, &names, DEADLINE_NOW);
+    }
+    PyObject *list = NULL;
+    if (rc == 0) {
+        list = list_names(&names);
+    }
+    else if (rc != WAIT_RAISED) {
+        raise_errno(rc, "listing names");
+    }
+    PyMem_Free(names.data);
+    return list;
+}
+
 static PyMethodDef named_functions[] = {
     {"open_slot", open_slot, METH_VARARGS, open_slot_doc},
     {"open_queue", open_queue, METH_VARARGS, open_queue_doc},
     {"unlink", unlink_name, METH_O, unlink_doc},
+    {"names", names_function, METH_NOARGS, names_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -159,6 +159,19 @@ def test_nothing_is_left_of_the_bell(name: str) -> None:
     assert q._reader.poll()
 
 
+def test_names(new_name: Any) -> None:
+    expected = {new_name() for _ in range(40)}
+    assert not expected & {*goprocessing.names()}
+    for each in expected:
+        named.open_event(each)
+    found = goprocessing.names()
+    assert expected <= {*found}
+    assert found == sorted(found)
+    for each in expected:
+        named.unlink(each)
+    assert not expected & {*goprocessing.names()}
+
+
 @pytest.mark.parametrize("wrong", ["", ".", "..", "a/b", "/", "a\0b"])
 def test_no_names(open_: Any, wrong: str) -> None:
     for call in open_, lambda name: goprocessing.unlink(name):

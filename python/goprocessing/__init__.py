@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from . import process as process
     from . import reduction as reduction
+    from .named import names as names
     from .named import open_barrier as open_barrier
     from .named import open_bounded_semaphore as open_bounded_semaphore
     from .named import open_condition as open_condition
@@ -81,6 +82,7 @@ else:
         "OwnerDied": ".synchronize",
         "ShutDown": ".queues",
         "install": ".substitution",
+        "names": ".named",
         "open_barrier": ".named",
         "open_bounded_semaphore": ".named",
         "open_condition": ".named",

@@ -48,6 +48,9 @@ def open_slot(
 ) -> tuple[int, int]:
     """A descriptor and the offset of the object of that name, for `_attach`."""
 
+def names() -> list[str]:
+    """The names of this user's objects, in order."""
+
 def unlink(name: str, /) -> None:
     """Takes the name of an object away."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .synchronize import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
 
 __all__ = [
+    "names",
     "open_barrier",
     "open_bounded_semaphore",
     "open_condition",
@@ -213,6 +214,11 @@ def open_barrier(
     kind = _engine.GOP_SLOT_BARRIER
     barrier: Barrier = _in_slot(Barrier, name, create, kind, 0, parties, parts=(action, timeout))
     return barrier
+
+
+def names() -> list[str]:
+    """Returns the names of this user's objects, in order"""
+    return _engine.names()
 
 
 def unlink(name: str) -> None:

@@ -94,12 +94,12 @@ def repeat(use: Callable[[], object], seconds: float, most: int) -> int:
     return most
 
 
-def leaks(use: Callable[[], object], seconds: float) -> list[Leak]:
+def leaks(use: Callable[[], object], seconds: float, most: int = MOST) -> list[Leak]:
     """What grows in each round: a quarter of the time warms up, a round takes as long at most."""
     for _ in range(2):
         use()
     before = Holdings.now()  # what looking allocates, it allocates now
-    uses = max(2, repeat(use, seconds / 4, MOST // 2))
+    uses = max(2, repeat(use, seconds / 4, most // 2))
     suspects = {field.name for field in dataclasses.fields(Holdings)}
     grown: dict[str, int] = {}
     before = Holdings.now()

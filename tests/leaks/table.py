@@ -10,6 +10,8 @@ from typing import Any
 
 import goprocessing
 
+from .growth import MOST
+
 Use = Callable[[], object]
 
 CTX = goprocessing.get_context("fork")
@@ -21,16 +23,18 @@ class Exercise:
     names: tuple[str, ...]
     start: Callable[[contextlib.ExitStack], Use]
     """Makes what is needed, undone by the stack, and returns what is to be repeated."""
+    most: int = MOST
+    """Uses, if so many are enough."""
 
 
 EXERCISES: list[Exercise] = []
 
 
-def exercise(*names: str) -> Callable[[Callable[..., Use]], Callable[..., Use]]:
+def exercise(*names: str, most: int = MOST) -> Callable[[Callable[..., Use]], Callable[..., Use]]:
     """Adds a function of a stack, which uses these names."""
 
     def add(start: Callable[..., Use]) -> Callable[..., Use]:
-        EXERCISES.append(Exercise(start.__name__, names, start))
+        EXERCISES.append(Exercise(start.__name__, names, start, most))
         return start
 
     return add

@@ -113,6 +113,7 @@ def use_names() -> None:
     assert_type(goprocessing.open_condition("changed", lock), synchronize.Condition)
     assert_type(goprocessing.open_barrier("round", 3, timeout=1.5), synchronize.Barrier)
     goprocessing.unlink("numbers")
+    assert_type(goprocessing.names(), list[str])
 
 
 class Counting(queues.Queue[int]):
