@@ -48,7 +48,7 @@ type Object struct {
 	ID   string `json:"id"`
 	Name string `json:"name"` // "": it has none
 	Kind Kind   `json:"kind"`
-	// Stale: it has a name, but no users.
+	// Stale: it has a name, but no users, not even such as may not be looked into.
 	Stale bool `json:"stale"`
 	// Users are the pids of all who have the segment open. Locks and their kin share
 	// segments, and a child has all those of the process that forked it.
@@ -76,6 +76,7 @@ type Object struct {
 	// Problem says why nothing is known but ID, Users and Memory.
 	Problem string `json:"problem"`
 
+	slot   uint64           // in the segment, of what shares it with others
 	places map[place]string // where threads sleep, and for what
 }
 

@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,6 +61,20 @@ func init() {
 		}
 		_, err = io.ReadAll(files[1]) // until the test is over
 		return err
+	}
+	children["hang"] = func(files []*os.File) error {
+		_, err := io.ReadAll(files[0]) // until the test is over
+		return err
+	}
+	children["take"] = func(files []*os.File) error {
+		q, err := core.OpenJoinableQueue(files[0], nil)
+		if err != nil {
+			return err
+		}
+		if _, err := q.Get(context.Background()); err != nil {
+			return err
+		}
+		return children["hang"](files[1:])
 	}
 	children["receive"] = func(files []*os.File) error {
 		c, err := core.OpenConn(files[0], files[1], 1, core.Readable)
@@ -226,8 +241,7 @@ func TestReceiverThatWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close()
-	defer b.Close()
+	t.Cleanup(func() { _, _ = a.Close(), b.Close() }) // once the child is killed
 	segment, sock, err := b.Files()
 	if err != nil {
 		t.Fatal(err)
@@ -390,6 +404,82 @@ func TestWaiters(t *testing.T) {
 	<-ended
 }
 
+// Who looks waits for nobody, not even for one who is inside a put and never comes out.
+func TestNobodyIsWaitedFor(t *testing.T) {
+	q, file := newQueue(t, 0)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	owner := startChild(t, "hang", r).Process.Pid
+	_ = r.Close()
+	lock := int64(stream.WordsOf(0).PutLock)
+	set := func(pid int) {
+		must(file.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(pid)), lock))
+	}
+	set(owner)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- q.Put(ctx, nil) }()
+	_, o := find(t, fmt.Sprint(inodeOf(file)), waiter(os.Getpid(), "put lock"))
+	if want := []Holder{{Thread{owner, 0, true}, "put", 1}}; !slices.Equal(o.Holders, want) {
+		t.Errorf("%+v", o)
+	}
+	set(0)
+	cancel()
+	<-ended
+}
+
+// What is said of a queue was true at some instant, whatever goes on, and those who go
+// on do not notice.
+func TestTraffic(t *testing.T) {
+	const items, room = 20_000, 10
+	q, file := newQueue(t, room)
+	g := segmentBehind(t, int(file.Fd()))
+	ended := make(chan error)
+	go func() {
+		for n := range uint64(items) {
+			if err := q.Put(t.Context(), binary.NativeEndian.AppendUint64(nil, n)); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	go func() {
+		for n := range uint64(items) {
+			item, err := q.Get(t.Context())
+			if err == nil && binary.NativeEndian.Uint64(item) != n {
+				err = fmt.Errorf("%d came instead of %d", item, n)
+			}
+			if err == nil {
+				err = q.TaskDone()
+			}
+			if err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	last := Stream{}
+	for left := 2; left > 0; {
+		select {
+		case err := <-ended:
+			if left--; err != nil {
+				t.Error(err)
+			}
+		default:
+			s := g.look()[0].Streams[0]
+			if s.Depth != s.Puts-s.Gets || s.Depth > room || s.Puts < last.Puts || s.Gets < last.Gets || s.Done > items {
+				t.Fatalf("%+v after %+v", s, last)
+			}
+			last = s
+		}
+	}
+}
+
 // Nothing changes in what is looked at, nor does it take more memory.
 func TestNothingChanges(t *testing.T) {
 	q, queueFile := newQueue(t, 0)
@@ -401,7 +491,10 @@ func TestNothingChanges(t *testing.T) {
 	a, arenaFile := newArena(t)
 	must(a.NewRLock())
 	must(a.NewBarrier(2))
-	for _, file := range []*os.File{queueFile, arenaFile} {
+	s, _ := named(t)
+	namedFile := os.NewFile(uintptr(must(syscall.Dup(int(s.FD)))), "named")
+	defer namedFile.Close()
+	for _, file := range []*os.File{queueFile, arenaFile, namedFile} {
 		before, blocks := contents(t, file), statOf(must(file.Stat())).Blocks
 		must(Take())
 		if now := statOf(must(file.Stat())).Blocks; now != blocks {
@@ -522,45 +615,6 @@ func TestNamed(t *testing.T) {
 	}
 	if _, o := find(t, id, always); o.Name != "" || o.Kind != Queue || !slices.Equal(o.Users, []int{os.Getpid()}) {
 		t.Errorf("unlinked: %+v", o)
-	}
-}
-
-// A file that is cut off while it is looked at does not end the looking.
-func TestNamedThatIsCutOff(t *testing.T) {
-	s, name := named(t)
-	size := int64(stream.FirstAllocation)
-	content := make([]byte, size)
-	must(syscall.Pread(int(s.FD), content, 0))
-	g := segmentBehind(t, int(s.FD))
-	over, ended := make(chan struct{}), make(chan error)
-	go func() {
-		for {
-			select {
-			case <-over:
-				close(ended)
-				return
-			default:
-			}
-			_ = syscall.Ftruncate(int(s.FD), 0)
-			_, _ = syscall.Pwrite(int(s.FD), content, 0)
-		}
-	}()
-	faults := 0
-	for range 2000 {
-		for _, o := range g.look() {
-			if o.Problem == shm.ErrBounds.Error() {
-				faults++
-			}
-		}
-	}
-	close(over)
-	<-ended
-	t.Logf("%d faults", faults)
-	if err := syscall.Ftruncate(int(s.FD), 0); err != nil {
-		t.Fatal(err)
-	}
-	if o := findNamed(t, name); o.Kind != Unknown || o.Problem == "" {
-		t.Errorf("%+v", o)
 	}
 }
 

@@ -42,7 +42,7 @@ func (g *segment) slotID(offset uint64) string { return fmt.Sprintf("%s+%d", g.i
 func (g *segment) newObject(id string, kind Kind, memory uint64) Object {
 	return Object{
 		ID: id, Name: g.name, Kind: kind, Memory: memory,
-		Users: append([]int{}, g.pids...), Stale: g.name != "" && len(g.pids) == 0,
+		Users: append([]int{}, g.pids...), Stale: g.stale,
 		Streams: []Stream{}, Holders: []Holder{}, Waiters: []Waiter{},
 		places: map[place]string{},
 	}
@@ -50,13 +50,32 @@ func (g *segment) newObject(id string, kind Kind, memory uint64) Object {
 
 // look returns the objects of a segment: none if that is gone.
 func (g *segment) look() []Object {
-	list, err := g.objects()
+	var list []Object
+	err := guarded(func() (err error) {
+		list, err = g.objects()
+		return err
+	})
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, shm.ErrKind) && !g.known {
 		return list
 	}
 	o := g.newObject(g.id(), Unknown, g.memory)
 	o.Problem = err.Error()
 	return append(list, o)
+}
+
+// guarded calls f, which looks into segments. A named one may be cut off by its user at
+// any time: that f touches the lost part (SIGBUS) is ErrBounds.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			if _, fault := p.(interface{ Addr() uintptr }); !fault {
+				panic(p)
+			}
+			err = shm.ErrBounds
+		}
+	}()
+	return f()
 }
 
 // open maps the segment, through any of its users: others may have ended, or closed it,
@@ -72,20 +91,10 @@ func (g *segment) open(s *shm.Segment) (err error) {
 
 func (g *segment) objects() (list []Object, err error) {
 	s := new(shm.Segment)
-	// Its user may cut a file off at any time.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			if _, fault := p.(interface{ Addr() uintptr }); !fault {
-				panic(p)
-			}
-			list, err = nil, errors.Join(shm.ErrBounds, s.Close())
-		}
-	}()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := g.open(s); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
 	switch s.Kind {
 	case shm.KindQueue, shm.KindPipe:
 		o := g.newObject(g.id(), streamKinds[s.Kind], g.memory)
@@ -109,6 +118,7 @@ func (g *segment) objects() (list []Object, err error) {
 	case shm.KindArena:
 		err := arena.Look(s, func(n *arena.Snapshot, err error) {
 			o := g.newObject(g.slotID(n.Offset), slotKinds[n.Kind], n.Size)
+			o.slot = n.Offset
 			if err != nil {
 				o.Kind, o.Problem = Unknown, err.Error()
 			} else {
@@ -128,7 +138,7 @@ func (o *Object) addStream(s stream.Snapshot) {
 		Puts: s.Puts, Gets: s.Gets, Done: s.Done, Unfinished: s.Unfinished, Joinable: s.Keeps,
 		Full: s.Full, Shut: s.Shut, Watched: s.Watched,
 	})
-	o.Awaited = o.Awaited || s.AwaitItem || s.AwaitRoom || s.AwaitDone
+	o.Awaited = o.Awaited || s.AwaitItem || s.AwaitRoom || s.AwaitDone || s.AwaitLock
 	if s.Producer.PID != 0 {
 		o.Holders = append(o.Holders, Holder{threadOf(s.Producer, 0), "put", 1})
 	}

@@ -25,6 +25,7 @@ type segment struct {
 	memfd  bool
 	known  bool // by what its file is called; else it may be something else
 	name   string
+	stale  bool
 	paths  []string // by which it can be opened: its name's, and of each user one
 	pids   []int    // of the users
 	memory uint64
@@ -69,6 +70,10 @@ func procPath(pid int, parts ...string) string {
 
 // addNames adds the segments that have names, whether or not anybody uses them.
 func (u *users) addNames() error {
+	stale, err := shm.Stale()
+	if err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(shm.Directory())
 	if err != nil {
 		return fmt.Errorf("listing named objects: %w", err)
@@ -81,6 +86,7 @@ func (u *users) addNames() error {
 		if info, err := e.Info(); err == nil {
 			s := u.segment(statOf(info))
 			s.name, s.known = name, true
+			s.stale = slices.Contains(stale, name) && user == os.Geteuid()
 			s.paths = append(s.paths, filepath.Join(shm.Directory(), e.Name()))
 		}
 	}

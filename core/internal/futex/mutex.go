@@ -131,5 +131,14 @@ func (m *Mutex) futex() *uint32 { return (*uint32)(unsafe.Pointer(m)) }
 // Held reports whether anybody holds the lock.
 func (m *Mutex) Held() bool { return !free(m.word.Load()) }
 
+// Abandoned reports whether the owner has died, and who that was.
+func (m *Mutex) Abandoned() (process.ID, bool) {
+	owner := m.Owner()
+	return owner, owner.PID != 0 && !owner.Alive()
+}
+
+// Awaited reports whether somebody may sleep until it is free.
+func (m *Mutex) Awaited() bool { return m.word.Load()&mutexWaiters != 0 }
+
 // Owner returns who holds the lock, a zero ID if nobody.
 func (m *Mutex) Owner() process.ID { return owner(m.word.Load()) }

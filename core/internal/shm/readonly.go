@@ -10,6 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// OpenToRepair maps the segment that path leads to so that it can be changed. path, file
+// and errors are as of OpenReadOnly.
+func (s *Segment) OpenToRepair(path string, file FileID, kind uint32) error {
+	const flags = unix.O_RDWR | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	fd, err := unix.Open(path, flags, 0)
+	if err != nil {
+		return fmt.Errorf("opening a segment: %w", err)
+	}
+	if err := s.Open(fd, kind); err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	if (FileID{s.device, s.inode}) != file {
+		return errors.Join(fmt.Errorf("opening a segment: %w", unix.ENOENT), s.Close())
+	}
+	return nil
+}
+
 // FileID is the device and the inode of a file: no other has both as long as it is there.
 type FileID struct{ Device, Inode uint64 }
 

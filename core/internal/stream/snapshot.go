@@ -28,9 +28,10 @@ type Snapshot struct {
 	Watched bool // see Bell
 	Full    bool
 
-	// Threads may sleep until there is an item, until there is room, or until all are
-	// done. That they slept once, and were killed, may be all there is to it.
-	AwaitItem, AwaitRoom, AwaitDone bool
+	// Threads may sleep until there is an item, until there is room, until all are done,
+	// or until Producer or Consumer is out. That they slept once, and were killed, may be
+	// all there is to it.
+	AwaitItem, AwaitRoom, AwaitDone, AwaitLock bool
 
 	Producer, Consumer process.ID // whoever is inside, if anybody
 
@@ -43,7 +44,8 @@ func (t *Stream) Snapshot() Snapshot {
 	s := Snapshot{
 		MaxItems: t.maxItems, MaxBytes: t.maxBytes, Keeps: t.mode&keeps != 0,
 		AwaitItem: t.nonEmpty.Awaited(), AwaitRoom: t.nonFull.Awaited(), AwaitDone: t.idle.Awaited(),
-		Producer: t.putLock.Owner(), Consumer: t.getLock.Owner(),
+		AwaitLock: t.putLock.Awaited() || t.getLock.Awaited(),
+		Producer:  t.putLock.Owner(), Consumer: t.getLock.Owner(),
 		Socket: t.Doorbell.Socket.Load(),
 	}
 	for {

@@ -1,0 +1,53 @@
+//go:build !race
+
+package inspect
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"github.com/goprocessing/goprocessing/core/internal/stream"
+)
+
+// The race detector touches what atomic operations do in C, where Go cannot recover from
+// a fault.
+
+// A file that is cut off while it is looked at does not end the looking.
+func TestNamedThatIsCutOff(t *testing.T) {
+	s, name := named(t)
+	size := int64(stream.FirstAllocation)
+	content := make([]byte, size)
+	must(syscall.Pread(int(s.FD), content, 0))
+	g := segmentBehind(t, int(s.FD))
+	over, ended := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-over:
+				close(ended)
+				return
+			default:
+			}
+			_ = syscall.Ftruncate(int(s.FD), 0)
+			_, _ = syscall.Pwrite(int(s.FD), content, 0)
+		}
+	}()
+	faults := 0
+	for range 2000 {
+		for _, o := range g.look() {
+			if o.Problem == shm.ErrBounds.Error() {
+				faults++
+			}
+		}
+	}
+	close(over)
+	<-ended
+	t.Logf("%d faults", faults)
+	if err := syscall.Ftruncate(int(s.FD), 0); err != nil {
+		t.Fatal(err)
+	}
+	if o := findNamed(t, name); o.Kind != Unknown || o.Problem == "" {
+		t.Errorf("%+v", o)
+	}
+}

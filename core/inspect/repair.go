@@ -1,0 +1,161 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"syscall"
+
+	"github.com/goprocessing/goprocessing/core/internal/arena"
+	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"github.com/goprocessing/goprocessing/core/internal/stream"
+)
+
+// Repaired is what Repair has done to an object, or why it could not.
+type Repaired struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Kind    Kind   `json:"kind"`
+	Done    string `json:"done"`
+	Problem string `json:"problem"`
+}
+
+// repairLimit bounds how long a repair waits for a lock of the engine: long enough to take
+// it over from a dead process, and not until one that is stopped inside goes on.
+func repairLimit() futex.Limit {
+	return futex.Limit{How: futex.Sleep, Deadline: futex.Now() + futex.Look}
+}
+
+// Repair completes what processes left undone that were killed, in the objects with these
+// IDs or names, or in all of this user: it ends a put whose item is in the queue, but was
+// not shown to those who sleep until one is, and a get; returns items of dead consumers, if
+// the queue redelivers; gives back the memory of large items that died with their
+// receivers; and removes dead waiters.
+//
+// Nobody has to call it: whoever uses an object next does what is needed. It helps where
+// nobody does, but waits.
+//
+// What the user's programs hold is left as it is: see Free.
+func Repair(ids ...string) ([]Repaired, error) {
+	users, err := findUsers()
+	if err != nil {
+		return nil, err
+	}
+	r := repairs{ids: ids, list: []Repaired{}}
+	for _, g := range users.inOrder() {
+		err := guarded(func() error { return r.repair(g) })
+		// What is gone, or cannot be known: a Snapshot says why.
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, shm.ErrKind) && !errors.Is(err, shm.ErrLayout) {
+			r.add(g, g.id(), Unknown, nil, err)
+		}
+	}
+	return r.list, nil
+}
+
+type repairs struct {
+	ids  []string
+	list []Repaired
+}
+
+func (r *repairs) wants(g *segment, id string) bool {
+	return len(r.ids) == 0 || slices.Contains(r.ids, id) || g.name != "" && slices.Contains(r.ids, g.name)
+}
+
+func (r *repairs) add(g *segment, id string, kind Kind, done []string, err error) {
+	for _, what := range done {
+		r.list = append(r.list, Repaired{ID: id, Name: g.name, Kind: kind, Done: what})
+	}
+	if err != nil {
+		r.list = append(r.list, Repaired{ID: id, Name: g.name, Kind: kind, Problem: err.Error()})
+	}
+}
+
+func (r *repairs) repair(g *segment) (err error) {
+	s := new(shm.Segment)
+	kind, err := g.openToRepair(s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	l := repairLimit()
+	if kind == shm.KindArena {
+		return arena.Look(s, func(n *arena.Snapshot, err error) {
+			if id := g.slotID(n.Offset); err == nil && r.wants(g, id) {
+				done, err := arena.Repair(s, n, &l)
+				r.add(g, id, slotKinds[n.Kind], done, err)
+			}
+		})
+	}
+	if !r.wants(g, g.id()) {
+		return nil
+	}
+	for i := range stream.Count(kind) {
+		done, err := stream.Of(s, i).Repair(s, &l)
+		r.add(g, g.id(), streamKinds[kind], done, err)
+	}
+	lost, err := stream.ExtentsOf(s).Repair(&l)
+	var done []string
+	if lost > 0 {
+		done = append(done, fmt.Sprintf("bytes of dead processes freed: %d", lost))
+	}
+	r.add(g, g.id(), streamKinds[kind], done, err)
+	return nil
+}
+
+// openToRepair maps the segment, which is of some kind.
+func (g *segment) openToRepair(s *shm.Segment) (kind uint32, err error) {
+	if err := g.open(s); err != nil {
+		return 0, err
+	}
+	kind = s.Kind
+	if err := s.Close(); err != nil {
+		return 0, err
+	}
+	for _, path := range g.paths {
+		if err = s.OpenToRepair(path, g.file, kind); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return kind, err
+}
+
+// ErrHeld: a lock cannot be freed, because it is not known that its holder has died.
+var ErrHeld = fmt.Errorf("not a lock whose holder has died: %w", syscall.EBUSY)
+
+// Free makes a lock free whose holder has died; an RLock, however often it was taken. It
+// is for those who know that what the lock guards is sound. Errors: ErrHeld;
+// fs.ErrNotExist, if there is no object of that ID or name.
+func Free(id string) (Repaired, error) {
+	users, err := findUsers()
+	if err != nil {
+		return Repaired{}, err
+	}
+	for _, g := range users.inOrder() {
+		for _, o := range g.look() {
+			if o.ID == id || id != "" && o.Name == id {
+				return g.free(o)
+			}
+		}
+	}
+	return Repaired{}, fmt.Errorf("object %q: %w", id, fs.ErrNotExist)
+}
+
+func (g *segment) free(o Object) (r Repaired, err error) {
+	refused := fmt.Errorf("object %q: %w", o.ID, ErrHeld)
+	if o.Robust || o.Kind != Lock && o.Kind != RLock || len(o.Holders) != 1 || o.Holders[0].Alive {
+		return r, refused
+	}
+	s := new(shm.Segment)
+	if _, err := g.openToRepair(s); err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	holder := o.Holders[0]
+	if !arena.FreeLock(s, o.slot, uint32(holder.PID), uint32(holder.TID)) {
+		return r, refused // since it was looked at
+	}
+	done := fmt.Sprintf("the lock of %d is free", holder.PID)
+	return Repaired{ID: o.ID, Name: o.Name, Kind: o.Kind, Done: done}, nil
+}
