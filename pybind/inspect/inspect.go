@@ -3,6 +3,8 @@
 //
 // The module holds a Go runtime of its own, which knows nothing of fork(). Programs
 // do not load it; goprocessing.inspect does that in a process made for it.
+//
+// Lists come and go as JSON.
 package inspect
 
 import (
@@ -12,18 +14,51 @@ import (
 	"github.com/goprocessing/goprocessing/core/inspect"
 )
 
-// Snapshot returns an inspect.Snapshot as JSON.
+// Snapshot returns an inspect.Snapshot.
 func Snapshot() (snapshot string, err error) {
-	// In a function that gopy binds a panic would end the process.
+	return bound(func([]string) (any, error) { return inspect.Take() }, "[]")
+}
+
+// UnlinkStale is inspect.UnlinkStale.
+func UnlinkStale(names string) (unlinked string, err error) {
+	return bound(func(names []string) (any, error) { return inspect.UnlinkStale(names...) }, names)
+}
+
+// Repair is inspect.Repair.
+func Repair(ids string) (repaired string, err error) {
+	return bound(func(ids []string) (any, error) { return inspect.Repair(ids...) }, ids)
+}
+
+// Free is inspect.Free for each of the IDs, or names; none of them is to be left out.
+func Free(ids string) (repaired string, err error) {
+	return bound(func(ids []string) (any, error) {
+		list := []inspect.Repaired{}
+		for _, id := range ids {
+			r, err := inspect.Free(id)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, r)
+		}
+		return list, nil
+	}, ids)
+}
+
+// bound calls f as a function that gopy binds has to: there a panic would end the process.
+func bound(f func(arguments []string) (any, error), arguments string) (result string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	s, err := inspect.Take()
+	var list []string
+	if err := json.Unmarshal([]byte(arguments), &list); err != nil {
+		return "", err
+	}
+	found, err := f(list)
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(s)
+	text, err := json.Marshal(found)
 	return string(text), err
 }

@@ -1,4 +1,4 @@
-"""Runs a program with its `multiprocessing` imports served by this package, or looks at
+"""Runs a program with its `multiprocessing` imports served by this package, or looks after
 what such programs share."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # Modules of this package that begin with an underscore.
-COMMANDS = ("ps", "top")
+COMMANDS = ("ps", "top", "repair", "unlink")
 
 
 def own_arguments(argv: Sequence[str]) -> int:
@@ -37,10 +37,11 @@ def own_arguments(argv: Sequence[str]) -> int:
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m goprocessing",
-        usage="%(prog)s [-h] [--version] (-m module | script.py | ps | top) ...",
+        usage="%(prog)s [-h] [--version] (-m module | script.py | ps | top | repair | unlink) ...",
         description="Run a program that uses multiprocessing on goprocessing instead, "
         "in all the processes it starts. Or, unless there is a file of that name, "
-        "list what is shared (ps), or watch it (top).",
+        "list what is shared (ps), watch it (top), complete what processes left undone that "
+        "were killed (repair), or take names away (unlink).",
         epilog="What follows the module, script or command are its own arguments.",
     )
     parser.add_argument("--version", action="version", version=f"goprocessing {__version__}")

@@ -115,6 +115,11 @@ def _matters(thing: Object) -> bool:
     """Whether threads wait for what another ought to do, or nobody can."""
     if any(waiter.to not in ("get", "wait") for waiter in thing.waiters) or _all_wait(thing):
         return True
+    return abandoned(thing)
+
+
+def abandoned(thing: Object) -> bool:
+    """Whether it is a lock whose holder has died, and stays so."""
     return not thing.robust and any(not holder.alive for holder in _locks(thing))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._blocked import blocked, idle, name, shown
+from ._blocked import abandoned, blocked, idle, name, shown
 from .inspect import Snapshot
 
 TYPE_CHECKING = False
@@ -133,6 +133,8 @@ def remarks(snapshot: Snapshot, left_out: int) -> Iterator[str]:
     """What is to be known besides, the most important last: that stays on the screen."""
     if left_out:
         yield f"{left_out} locks and the like are at rest; --all lists them, too."
+    if any(map(abandoned, snapshot.objects)):
+        yield "repair --free makes the lock of a dead holder free, if what it guards is sound."
     if stale := sum(thing.stale for thing in snapshot.objects):
         yield f"{stale} names are of objects that nobody uses; unlink --stale removes them."
     yield from idle(snapshot)

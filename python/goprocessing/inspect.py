@@ -6,7 +6,8 @@
         print(thing.kind, thing.users, thing.holders, thing.waiters)
 
 It answers who holds a lock, which queue is full and who waits for what, also when the
-program in question is stuck: objects are only looked at, never locked or changed.
+program in question is stuck: objects are only looked at, never locked or changed, but
+by those functions that say so.
 What a snapshot says of an object was true at some instant while it was taken, not
 of all objects at the same one.
 
@@ -27,7 +28,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Holder", "Object", "Process", "Snapshot", "Stream", "Thread", "Waiter", "snapshot"]
+__all__ = [
+    "Holder",
+    "Object",
+    "Process",
+    "Repaired",
+    "Snapshot",
+    "Stream",
+    "Thread",
+    "Waiter",
+    "free",
+    "repair",
+    "snapshot",
+    "unlink_stale",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +124,64 @@ class Snapshot:
     processes: tuple[Process, ...]  # that use one of the objects
 
 
-def _read() -> Any:
-    """The fields of a Snapshot, as JSON has them."""
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What was done to an object, or why that could not be."""
+
+    id: str
+    name: str
+    kind: str
+    done: str
+    problem: str
+
+
+def _call(function: str, *arguments: list[str]) -> Any:
+    """What a function of core/inspect returns."""
     spec = PathFinder.find_spec("_inspect", [dirname(__file__)])
     if spec is None or spec.origin is None:
         raise ImportError("goprocessing was built without its module _inspect")
     # -P, -S: what this program imports is of no concern there.
-    command = [spawn.get_executable(), "-PS", join(dirname(__file__), "_look.py"), spec.origin]
+    command = [spawn.get_executable(), "-PS", join(dirname(__file__), "_look.py")]
+    command += [spec.origin, function, *map(json.dumps, arguments)]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
     if result.returncode:
         complaint = result.stderr.decode(errors="replace").strip()
         reason = complaint.rpartition("\n")[2] or f"status {result.returncode}"
-        raise RuntimeError(f"objects cannot be inspected: {reason}")
+        raise RuntimeError(f"objects cannot be inspected: {reason.removeprefix('RuntimeError: ')}")
     return json.loads(result.stdout)
 
 
 def snapshot() -> Snapshot:
     """Looks at all objects of this user's processes."""
-    found = _read()
+    found = _call("Snapshot")
     return Snapshot(
         tuple(map(_object, found["objects"])),
         tuple(Process(**process) for process in found["processes"]),
     )
+
+
+def unlink_stale(*names: str) -> list[str]:
+    """Takes names of objects away that no process uses any more: those of these names, or
+    of all of this user. Returns them."""
+    return list(_call("UnlinkStale", [*names]))
+
+
+def repair(*ids: str) -> list[Repaired]:
+    """Completes what processes left undone that were killed, in the objects with these ids
+    or names, or in all.
+
+    It ends a put whose item is in the queue, but was not shown to those who sleep until one
+    is, and a get; returns items of dead consumers, if the queue redelivers; frees the memory
+    of large items that died with their receivers; and removes dead waiters. Whoever uses an
+    object next does all that anyway. What programs hold is left as it is: see `free`.
+    """
+    return [Repaired(**fields) for fields in _call("Repair", [*ids])]
+
+
+def free(*ids: str) -> list[Repaired]:
+    """Makes locks with these ids or names free whose holders have died, if nobody else is
+    about to release them, and what they guard is known to be sound."""
+    return [Repaired(**fields) for fields in _call("Free", [*ids])]
 
 
 def _object(fields: dict[str, Any]) -> Object:

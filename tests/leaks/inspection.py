@@ -18,3 +18,13 @@ def snapshots(stack: ExitStack) -> Use:
         assert inspect.snapshot().objects
 
     return use
+
+
+@exercise("inspect.repair", "inspect.free", "inspect.unlink_stale")
+def repairs(stack: ExitStack) -> Use:
+    def use() -> None:
+        assert not inspect.repair("0")
+        assert not inspect.free()
+        assert not inspect.unlink_stale("a name that nobody uses")
+
+    return use

@@ -17,7 +17,7 @@ NEEDLESS = {
     "context.ForkServerContext": _CONTEXT,
     "context.SpawnContext": _CONTEXT,
     "reducer": "a module",
-    "inspect.[HOSTW]*": "what inspect.snapshot returns is made of these",
+    "inspect.[HORSTW]*": "what inspect.snapshot returns is made of these",
     "allow_connection_pickling": _STANDARD,
     "freeze_support": _STANDARD,
     "log_to_stderr": "adds a handler to a logger each time, and is meant to",

@@ -1,0 +1,39 @@
+"""`python -m goprocessing unlink`"""
+
+from __future__ import annotations
+
+import argparse
+
+from . import inspect, unlink
+from ._blocked import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m goprocessing unlink",
+        description="Take names of objects away. Who uses an object goes on; it goes with the"
+        " last of them.",
+    )
+    parser.add_argument("name", nargs="*")
+    parser.add_argument(
+        "--stale",
+        action="store_true",
+        help="only those that nobody uses, and say which; without a name, of all",
+    )
+    options = parser.parse_args(arguments)
+    if options.stale:
+        for name in inspect.unlink_stale(*options.name):
+            print(shown(name))
+        return
+    if not options.name:
+        parser.error("a name is required, or --stale")
+    for name in options.name:
+        try:
+            unlink(name)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            parser.exit(1, f"{parser.prog}: {shown(name)}: {reason}\n")

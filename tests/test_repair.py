@@ -1,0 +1,124 @@
+"""What is left behind by processes that were killed, and names: `repair` and `unlink`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import goprocessing
+import pytest
+from goprocessing import inspect
+
+from .test_inspect import CTX, find, run
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A name that is free, also after the test."""
+    chosen = f"repair-{os.getpid()}"
+    yield chosen
+    with contextlib.suppress(FileNotFoundError):
+        goprocessing.unlink(chosen)
+
+
+def _acquire_and_die(lock: Any) -> None:
+    lock.acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _get_and_die(queue: Any) -> None:
+    queue.get()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die(target: Any, thing: Any) -> int:
+    process = CTX.Process(target=target, args=(thing,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert process.pid is not None
+    return process.pid
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock"])
+def test_the_lock_of_a_dead_holder_is_made_free(kind: str, tmp_path: Path) -> None:
+    lock = getattr(CTX, kind)()
+    pid = _die(_acquire_and_die, lock)
+    held = find(lambda thing: [holder.pid for holder in thing.holders] == [pid])
+    listing = run("ps", str(os.getpid()), cwd=tmp_path).splitlines()
+    assert f"{held.kind} {held.id} is held by {pid} (dead)" in listing
+    assert any("repair --free" in line for line in listing)
+    waiter = CTX.Process(target=lock.acquire)
+    waiter.start()
+    assert run("repair", "--free", held.id, cwd=tmp_path) == (
+        f"{held.kind} {held.id}: the lock of {pid} is free\n"
+    )
+    waiter.join()
+    assert waiter.exitcode == 0
+
+
+def test_the_lock_of_one_who_lives_is_not_made_free(tmp_path: Path) -> None:
+    lock = CTX.Lock()
+    with lock:
+        held = find(
+            lambda thing: thing.kind == "lock" and [h.pid for h in thing.holders] == [os.getpid()]
+        )
+        assert "holder has died" in run("repair", "--free", held.id, cwd=tmp_path, code=1)
+        assert lock.acquire(block=False) is False
+
+
+def test_free_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r'object "none": file does not exist'):
+        inspect.free("none")
+    assert "which lock" in run("repair", "--free", cwd=tmp_path, code=2)
+
+
+def test_repair_returns_items_of_the_dead(tmp_path: Path) -> None:
+    queue = CTX.JoinableQueue(70008, redeliver=True)
+    queue.put("item")
+    pid = _die(_get_and_die, queue)
+    thing = find(lambda thing: any(stream.max_items == 70008 for stream in thing.streams))
+    assert [(h.pid, h.of, h.count, h.alive) for h in thing.holders] == [(pid, "items", 1, False)]
+    (repaired,) = inspect.repair(thing.id)
+    assert (repaired.id, repaired.kind, repaired.problem) == (thing.id, "queue", "")
+    assert run("repair", thing.id, cwd=tmp_path) == ""
+    assert queue.get() == "item"
+
+
+def test_a_named_object_in_use_and_stale(name: str, tmp_path: Path) -> None:
+    queue = goprocessing.open_queue(name, create=True)
+    queue.put(1)
+
+    def listed() -> inspect.Object:
+        (thing,) = (thing for thing in inspect.snapshot().objects if thing.name == name)
+        return thing
+
+    thing = listed()
+    assert (thing.kind, thing.stale, thing.users) == ("queue", False, (os.getpid(),))
+    assert run("unlink", "--stale", name, cwd=tmp_path) == ""
+    queue.close()
+    del queue
+    thing = listed()
+    assert (thing.kind, thing.stale, thing.users) == ("queue", True, ())
+    assert thing.streams[0].depth == 1
+    assert "unlink --stale" in run("ps", cwd=tmp_path)
+    assert run("unlink", "--stale", name, cwd=tmp_path) == f"{name}\n"
+    with pytest.raises(FileNotFoundError):
+        goprocessing.open_queue(name, create=False)
+
+
+def test_unlink(name: str, tmp_path: Path) -> None:
+    lock = goprocessing.open_lock(name, create=True)
+    with lock:
+        objects = json.loads(run("ps", "--json", str(os.getpid()), cwd=tmp_path))["objects"]
+        (thing,) = (thing for thing in objects if thing["name"] == name)
+        assert (thing["kind"], [h["pid"] for h in thing["holders"]]) == ("lock", [os.getpid()])
+    run("unlink", name, cwd=tmp_path)
+    assert "No such file" in run("unlink", name, cwd=tmp_path, code=1)
+    assert "file name" in run("unlink", "a/b", cwd=tmp_path, code=1)
+    assert "--stale" in run("unlink", cwd=tmp_path, code=2)
