@@ -772,9 +772,6 @@ func (t *Stream) due() uint64 {
 // Done marks one item done: the one that this process took first, if there is a ledger
 // and it has any. Errors: ErrDone, when all that were put are; as futex.Mutex.Lock.
 func (t *Stream) Done(s *shm.Segment, l *futex.Limit) error {
-	if t.mode&keeps == 0 {
-		return t.countDone()
-	}
 	if err := t.lockGet(s, l); err != nil {
 		return err
 	}
@@ -792,23 +789,6 @@ func (t *Stream) Done(s *shm.Segment, l *futex.Limit) error {
 		t.idle.Wake(futex.All)
 	}
 	return err
-}
-
-// countDone is Done without a ledger.
-func (t *Stream) countDone() error {
-	for {
-		done := t.done.Load()
-		if done >= t.due() {
-			return ErrDone
-		}
-		if t.done.CompareAndSwap(done, done+1) {
-			fault.Here("task marked done")
-			if done+1 >= t.due() {
-				t.idle.Wake(futex.All)
-			}
-			return nil
-		}
-	}
 }
 
 // Unfinished returns how many items that were put are not marked done. Items may
