@@ -78,7 +78,7 @@ test-go: $(GO)
 crash: $(GO) ## Kill processes at every critical point, 10,000 for each primitive (hours; KILLS=50 SEED=n)
 	$(title) 'go test -tags crash'
 	GOPROCESSING_TEST_KILLS=$(or $(KILLS),10000) $(if $(SEED),GOPROCESSING_TEST_SEED=$(SEED)) \
-		$(GO) test -tags crash -run '^TestCrash$$' -parallel 4 -timeout 24h -v ./core
+		$(GO) test -tags crash -run '^TestCrash$$' -parallel 8 -timeout 24h -v ./core
 
 # go test fuzzes one target at a time; the seeds run in every test.
 .PHONY: fuzz

@@ -37,7 +37,7 @@ func makeArenaScene(t testing.TB) arenaScene {
 }
 
 func (s arenaScene) files() []*os.File                { return []*os.File{s.file} }
-func (s arenaScene) bury(*victim) error               { return nil }
+func (s arenaScene) bury(*victim, bool) error         { return nil }
 func (s arenaScene) settled(gotOn bool) (bool, error) { return gotOn, nil }
 
 func (s arenaScene) close() {

@@ -21,6 +21,7 @@ type conditionScene struct {
 	lock   *Lock
 	tokens *Semaphore // its value is changed with the lock only
 	quiet  atomic.Bool
+	alive  [4]plight // of the survivors
 }
 
 // inWait and hasWaited: what a consumer knows besides. In the wait it may have the
@@ -45,7 +46,7 @@ var conditions = primitive{
 		if s.c, err = s.a.NewCondition(); err != nil {
 			t.Fatal(err)
 		}
-		s.m = s.lock.at()
+		s.deadHolders = deadHolders{m: s.lock.at(), limit: 1}
 		return s
 	},
 	victims: map[string]func([]*os.File, *plight) error{
@@ -135,6 +136,8 @@ func (s *conditionScene) survivors() []func(context.Context) error {
 			if err := s.lock.Lock(ctx); err != nil {
 				return err
 			}
+			s.alive[0].state.Store(has)
+			defer s.alive[0].state.Store(0)
 			s.taken.Add(1)
 			if err := s.tokens.Release(); err != nil {
 				return err
@@ -145,9 +148,9 @@ func (s *conditionScene) survivors() []func(context.Context) error {
 			return s.lock.Unlock()
 		},
 	}
-	for range 3 {
+	for i := range s.alive[1:] {
 		work = append(work, func(ctx context.Context) error {
-			err := consumeToken(ctx, s.c, s.lock, s.tokens, new(plight))
+			err := consumeToken(ctx, s.c, s.lock, s.tokens, &s.alive[1+i])
 			s.taken.Add(1)
 			return err
 		})
@@ -155,19 +158,15 @@ func (s *conditionScene) survivors() []func(context.Context) error {
 	return work
 }
 
-func (s *conditionScene) bury(v *victim) error {
-	switch v.plight.state.Load() {
-	case inWait:
-		s.unknown++
-		return nil
-	case hasWaited:
+func (s *conditionScene) bury(v *victim, alone bool) error {
+	state := v.plight.state.Load()
+	if state == hasWaited {
 		if _, err := s.c.NotifyWithin(1, always()); err != nil {
 			return err
 		}
-		return s.m.Release()
-	default:
-		return s.deadHolders.bury(v)
+		v.plight.state.Store(has)
 	}
+	return s.deadHolders.bury(v, alone)
 }
 
 // settled: there are no tokens any more, since consumers wait for them. No more come,
@@ -177,7 +176,7 @@ func (s *conditionScene) settled(bool) (bool, error) {
 	if s.m.Value() == 0 {
 		// Either a survivor has the lock, or one of the dead: those who wait for a
 		// notification cannot even give up without the lock.
-		if s.unknown == 0 || !s.stable.stable(s.taken.Load(), 2*quietly) {
+		if s.unknown == 0 || s.held() || !s.stable.stable(s.taken.Load(), 300*time.Millisecond) {
 			return false, nil
 		}
 		s.unknown--
@@ -188,8 +187,19 @@ func (s *conditionScene) settled(bool) (bool, error) {
 	return s.tokens.Value() == 0, nil
 }
 
-func (s *conditionScene) check([]*victim) error {
-	if err := s.deadHolders.check(1); err != nil {
+// held reports whether a survivor knows that it has the lock.
+func (s *conditionScene) held() bool {
+	for i := range s.alive {
+		switch s.alive[i].state.Load() {
+		case has, hasWaited:
+			return true
+		}
+	}
+	return false
+}
+
+func (s *conditionScene) check(dead []*victim) error {
+	if err := s.deadHolders.check(dead); err != nil {
 		return err
 	}
 	if _, err := s.c.NotifyAll(); err != nil {

@@ -31,38 +31,13 @@ var redelivered = primitive{
 		return s
 	},
 	victims: map[string]func([]*os.File, *plight) error{
-		"put": onQueue(func(q *JoinableQueue, _ *plight) error {
-			for p := (parcel{}); ; p.n++ {
-				for q.Len() > tooMany {
-					time.Sleep(time.Millisecond)
-				}
-				if err := q.PutItemWithin(p.mixed(), always()); err != nil {
-					return err
-				}
-			}
-		}),
-		"work": onQueue(func(q *JoinableQueue, _ *plight) error {
-			for w := workOn(q); ; {
-				if err := work(context.Background(), q, w); err != nil {
-					return err
-				}
-			}
-		}),
-		"hoard": onQueue(func(q *JoinableQueue, _ *plight) error {
-			for w := workOn(q); ; {
-				if err := hoard(q, w, 600); err != nil {
-					return err
-				}
-			}
-		}),
-		"join": onQueue(func(q *JoinableQueue, _ *plight) error {
-			for {
-				if err := q.JoinWithin(always()); err != nil {
-					return err
-				}
-				time.Sleep(time.Microsecond)
-			}
-		}),
+		"put":   onQueue(putMixed),
+		"work":  onQueue(workAlways),
+		"hoard": onQueue(hoardAlways),
+		"join":  onQueue(joinAlways),
+	},
+	plots: [][]fate{
+		{{"hoard", "ledger entry counted as done"}, {"hoard", "dead process's mark completed"}},
 	},
 }
 
@@ -72,13 +47,49 @@ func workOn(q *JoinableQueue) *way {
 	return w
 }
 
+func putMixed(q *JoinableQueue, _ *plight) error {
+	for p := (parcel{}); ; p.n++ {
+		for q.Len() > tooMany {
+			time.Sleep(time.Millisecond)
+		}
+		if err := q.PutItemWithin(p.mixed(), always()); err != nil {
+			return err
+		}
+	}
+}
+
+func workAlways(q *JoinableQueue, _ *plight) error {
+	for w := workOn(q); ; {
+		if err := work(q, w, always()); err != nil {
+			return err
+		}
+	}
+}
+
 // work takes an item and marks it done.
-func work(ctx context.Context, q *JoinableQueue, w *way) error {
-	if _, err := w.take(within(ctx)); err != nil {
+func work(q *JoinableQueue, w *way, l *Limit) error {
+	if _, err := w.take(l); err != nil {
 		return err
 	}
 	w.release(0)
 	return q.TaskDone()
+}
+
+func hoardAlways(q *JoinableQueue, _ *plight) error {
+	for w := workOn(q); ; {
+		if err := hoard(q, w, 600); err != nil {
+			return err
+		}
+	}
+}
+
+func joinAlways(q *JoinableQueue, _ *plight) error {
+	for {
+		if err := q.JoinWithin(always()); err != nil {
+			return err
+		}
+		time.Sleep(time.Microsecond)
+	}
 }
 
 // hoard puts so many items, takes as many, and then marks them done.
@@ -106,22 +117,25 @@ func hoard(q *JoinableQueue, w *way, items uint32) error {
 	return nil
 }
 
-func (s *redeliveredQueue) survivors() []func(context.Context) error {
-	w := workOn(s.q)
+func (s *redeliveredQueue) survivors() []func(context.Context) error { return putAndWork(s.q) }
+
+// putAndWork is survivors: one who puts and joins, and one who works.
+func putAndWork(q *JoinableQueue) []func(context.Context) error {
+	w := workOn(q)
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
 			for n := range uint32(5) {
-				if err := s.q.PutItemWithin(parcel{n: n}.mixed(), within(ctx)); err != nil {
+				if err := q.PutItemWithin(parcel{n: n}.mixed(), within(ctx)); err != nil {
 					return err
 				}
 			}
-			return s.q.Join(ctx)
+			return q.Join(ctx)
 		},
-		func(ctx context.Context) error { return work(ctx, s.q, w) },
+		func(ctx context.Context) error { return work(q, w, within(ctx)) },
 	}
 }
 
-func (s *redeliveredQueue) bury(*victim) error { return nil }
+func (s *redeliveredQueue) bury(*victim, bool) error { return nil }
 
 func (s *redeliveredQueue) settled(gotOn bool) (bool, error) { return gotOn, nil }
 
@@ -138,7 +152,7 @@ func (s *redeliveredQueue) check([]*victim) error {
 		cancel()
 	}()
 	for w := workOn(s.q); ; {
-		if err := work(ctx, s.q, w); err != nil {
+		if err := work(s.q, w, within(ctx)); err != nil {
 			if ctx.Err() == nil {
 				return err
 			}

@@ -53,7 +53,7 @@ var lives = primitive{
 }
 
 func (s *openScene) files() []*os.File                { return append(s.posted.files(), s.file) }
-func (s *openScene) bury(*victim) error               { return nil }
+func (s *openScene) bury(*victim, bool) error         { return nil }
 func (s *openScene) settled(gotOn bool) (bool, error) { return gotOn, nil }
 
 func (s *openScene) close() {

@@ -64,6 +64,13 @@ func isFault(function ast.Expr) bool {
 	return ok && pkg.Name == "fault" && selector.Sel.Name == "Here"
 }
 
+// What is shared by a run's processes: plights, and behind them the noise, which a process
+// that is to live for a moment need not make.
+const (
+	sizeOfPlights = 4096
+	sizeOfShared  = sizeOfPlights + sizeOfNoise
+)
+
 func newPlights(t testing.TB) (*os.File, []plight) {
 	t.Helper()
 	fd, err := unix.MemfdCreate("plights", unix.MFD_CLOEXEC)
@@ -72,21 +79,22 @@ func newPlights(t testing.TB) (*os.File, []plight) {
 	}
 	f := os.NewFile(uintptr(fd), "plights")
 	t.Cleanup(func() { _ = f.Close() })
-	if err := f.Truncate(4096); err != nil {
+	if _, err := f.WriteAt(noise(), sizeOfPlights); err != nil {
 		t.Fatal(err)
 	}
-	p, err := openPlights(f)
+	p, _, err := openPlights(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.MunmapPtr(unsafe.Pointer(&p[0]), 4096) })
+	t.Cleanup(func() { _ = unix.MunmapPtr(unsafe.Pointer(&p[0]), sizeOfShared) })
 	return f, p
 }
 
-func openPlights(f *os.File) ([]plight, error) {
-	p, err := unix.MmapPtr(int(f.Fd()), 0, nil, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+func openPlights(f *os.File) (p []plight, noise []byte, err error) {
+	m, err := unix.MmapPtr(int(f.Fd()), 0, nil, sizeOfShared, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return unsafe.Slice((*plight)(p), 4096/unsafe.Sizeof(plight{})), nil
+	p = unsafe.Slice((*plight)(m), sizeOfPlights/unsafe.Sizeof(plight{}))
+	return p, unsafe.Slice((*byte)(unsafe.Add(m, sizeOfPlights)), sizeOfNoise), nil
 }

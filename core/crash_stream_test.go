@@ -23,7 +23,7 @@ var primitives = map[string]primitive{
 	"bounded queue":       carrying([]string{"internal/stream/stream", "internal/futex/"}, parcel.plain, queues(3)),
 	"queue of extents":    carrying([]string{"internal/stream/extent", "internal/stream/record"}, parcel.large, queues(0)),
 	"queue of batches":    carryingBatches([]string{"internal/stream/batch", "internal/stream/stream", "internal/stream/chunk", "internal/futex/"}, queues(20)),
-	"watched queue":       carrying([]string{"internal/stream/doorbell", "internal/stream/stream", "internal/futex/mutex"}, parcel.mixed, watchedQueues),
+	"watched queue":       watchedQueue(),
 	"duplex pipe":         carrying([]string{"conn", "internal/socket/", "internal/stream/stream"}, parcel.mixed, duplexPipe),
 	"simplex pipes":       carrying([]string{"conn", "internal/socket/", "internal/futex/"}, parcel.plain, simplexPipes),
 	"watched pipe":        carrying([]string{"conn", "internal/socket/"}, parcel.plain, watchedPipe),
@@ -42,6 +42,13 @@ var primitives = map[string]primitive{
 	"create, open, close": lives,
 }
 
+func watchedQueue() primitive {
+	p := carrying([]string{"internal/stream/doorbell", "internal/stream/stream", "internal/futex/mutex"}, parcel.mixed, watchedQueues)
+	// Who only tries gives up while the bell is a dead process's.
+	p.plots = [][]fate{{{"produce", "put unlocked"}, {"move", "doorbell locked"}, {"try", "extents unqueued"}}}
+	return p
+}
+
 func (p parcel) header() []byte {
 	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint64(nil, p.producer), p.n)
 }
@@ -56,7 +63,7 @@ func (p parcel) plain() *Item {
 // rather at work on the extents than copying.
 func (p parcel) large() *Item {
 	item := &Item{Parts: [3][]byte{p.header()}}
-	for k := range p.n % 4 {
+	for k := range (p.n + 1) % 4 {
 		size := 16
 		if p.n%19 == 0 {
 			size = 300_000 * int(k)
@@ -148,10 +155,14 @@ func carryingAny(sources []string, form func(parcel) *Item, many bool, o opening
 			"try": role(func(ways post, p *plight) error {
 				for next := (parcel{producer: rand.Uint64()}); ; {
 					n, err := ways[0].putNext(next, many, &Limit{How: Try})
-					if err != nil && Errno(err) != unix.EBUSY && Errno(err) != unix.EAGAIN {
+					next.n += n
+					if Errno(err) == unix.EBUSY || Errno(err) == unix.EAGAIN {
+						n, err = ways[0].putNext(next, many, always())
+						next.n += n
+					}
+					if err != nil {
 						return err
 					}
-					next.n += n
 				}
 			}),
 		},
@@ -406,7 +417,7 @@ func (s *posted) hear(ctx context.Context, receiver int) error {
 	}
 }
 
-func (s *posted) bury(*victim) error               { return nil }
+func (s *posted) bury(*victim, bool) error         { return nil }
 func (s *posted) settled(gotOn bool) (bool, error) { return gotOn, nil }
 
 func (s *posted) check(dead []*victim) error {

@@ -31,7 +31,14 @@ type primitive struct {
 	make    func(testing.TB) scene
 	fresh   bool // each round is to have a new scene
 	victims map[string]func(files []*os.File, p *plight) error
+	// Victims that die one after the other, because few come by the last point by
+	// chance.
+	plots [][]fate
 }
+
+// fate is a role, "" for any, and the point at which one in that role is to die, "" for
+// a random instant.
+type fate struct{ role, point string }
 
 // scene is what the processes of a test share. While processes work on it and are
 // killed, this one goes on: it survives.
@@ -42,7 +49,8 @@ type scene interface {
 	// returns an error; when ctx is done they return, having left nothing half done.
 	survivors() []func(ctx context.Context) error
 	// bury does, after a death, what is left to the user: to release a lock, say.
-	bury(v *victim) error
+	// alone tells that nobody else is at work.
+	bury(v *victim, alone bool) error
 	// settled reports, when all victims are dead, whether nobody waits in vain. gotOn
 	// tells that each survivor got on since. It may be called again and again.
 	settled(gotOn bool) (bool, error)
@@ -61,15 +69,15 @@ type plight struct {
 // victim is a process that dies: when it has passed a point a number of times, or else
 // some time after it got to work.
 type victim struct {
-	role   string
-	point  string // "": none
+	fate
 	passes int
 	after  time.Duration
 
 	plight  *plight
 	slot    int
 	cmd     *exec.Cmd
-	atPoint bool // it died
+	out     io.Reader // where it tells that it got to work
+	atPoint bool      // it died
 }
 
 func (v *victim) String() string {
@@ -111,11 +119,11 @@ func init() {
 				if err != nil {
 					return err
 				}
-				plights, err := openPlights(files[0])
+				plights, shared, err := openPlights(files[0])
 				if err != nil {
 					return err
 				}
-				noise()
+				noise = func() []byte { return shared }
 				if _, err := os.Stdout.Write([]byte{1}); err != nil {
 					return err
 				}
@@ -187,7 +195,7 @@ type crash struct {
 	rng     *rand.Rand
 	roles   []string
 	points  []string // of the sources
-	deck    []string // those that are to come, with "" for a random instant
+	deck    [][]fate // those that are to come: of one victim, or of those of a plot
 	plights []plight
 	shared  *os.File
 	logs    map[string]string // files with the points that processes in a role passed
@@ -204,6 +212,11 @@ func newCrash(t *testing.T, name string, p primitive, seed uint64, points map[st
 	for _, point := range sortedKeys(points) {
 		if slices.ContainsFunc(p.sources, func(s string) bool { return strings.HasPrefix(points[point], s) }) {
 			c.points = append(c.points, point)
+		}
+	}
+	for _, f := range slices.Concat(p.plots...) {
+		if p.victims[f.role] == nil || points[f.point] == "" {
+			t.Fatalf("there is no %q who could die at %q", f.role, f.point)
 		}
 	}
 	c.shared, c.plights = newPlights(t)
@@ -226,23 +239,68 @@ func (c *crash) passed(t testing.TB, role string) (points []string) {
 	return strings.Split(string(log), "\n")
 }
 
-// choose chooses who dies next, and when: at each of the points in turn, in an order
-// that is another each time.
+// draw draws who dies next, so many at most, and when: at each of the points in turn, in
+// an order that is another each time. inTurn: they are to die one after the other.
+func (c *crash) draw(t testing.TB, most int) (round []*victim, inTurn bool) {
+	inTurn = c.rng.IntN(2) == 0
+	for len(round) < min(victimsAtOnce, most) {
+		if len(c.deck) == 0 {
+			c.shuffle()
+		}
+		next := c.deck[0]
+		if len(next) > 1 && len(round) > 0 {
+			break
+		}
+		c.deck = c.deck[1:]
+		if len(next) == 1 {
+			round = append(round, c.victim(t, next[0], len(round)))
+			continue
+		}
+		for _, f := range next[:min(len(next), most)] {
+			v := c.victim(t, f, len(round))
+			v.passes, v.after = 0, time.Second
+			round = append(round, v)
+		}
+		return round, true
+	}
+	return round, inTurn
+}
+
+func (c *crash) shuffle() {
+	for _, point := range c.points {
+		c.deck = append(c.deck, []fate{{point: point}})
+	}
+	for range 1 + len(c.points)/4 {
+		c.deck = append(c.deck, []fate{{}})
+	}
+	c.deck = append(c.deck, c.plots...)
+	c.rng.Shuffle(len(c.deck), func(i, j int) { c.deck[i], c.deck[j] = c.deck[j], c.deck[i] })
+}
+
+// victim chooses what f leaves open.
 //
 // How long it lives at most depends on whether anybody in its role is known to have
-// passed the point, so that the long wait is not for one that it never will.
-func (c *crash) choose(t testing.TB, slot int) *victim {
-	if len(c.deck) == 0 {
-		c.deck = append(slices.Clone(c.points), make([]string, 1+len(c.points)/4)...)
-		c.rng.Shuffle(len(c.deck), func(i, j int) { c.deck[i], c.deck[j] = c.deck[j], c.deck[i] })
+// passed the point, so that the long wait is not for one that it never will. As many
+// live for microseconds as for milliseconds.
+func (c *crash) victim(t testing.TB, f fate, slot int) *victim {
+	v := &victim{fate: f, slot: slot}
+	var passers []string
+	for _, role := range c.roles {
+		if f.point != "" && slices.Contains(c.passed(t, role), f.point) {
+			passers = append(passers, role)
+		}
 	}
-	v := &victim{slot: slot, point: c.deck[0]}
-	c.deck = c.deck[1:]
-	v.role = c.roles[c.rng.IntN(len(c.roles))]
+	switch {
+	case v.role != "":
+	case len(passers) > 0 && c.rng.IntN(4) > 0:
+		v.role = passers[c.rng.IntN(len(passers))]
+	default:
+		v.role = c.roles[c.rng.IntN(len(c.roles))]
+	}
 	v.passes = c.rng.IntN(1 << c.rng.IntN(7))
-	v.after = time.Duration(c.rng.IntN(20_000_000))
-	if v.point != "" && slices.Contains(c.passed(t, v.role), v.point) {
-		v.after += 300 * time.Millisecond
+	v.after = time.Duration(c.rng.IntN(1 << c.rng.IntN(25)))
+	if slices.Contains(passers, v.role) {
+		v.after += 10 * time.Millisecond << c.rng.IntN(5)
 	}
 	return v
 }
@@ -253,14 +311,11 @@ func (c *crash) run(t *testing.T, kills int) {
 		if c.scene == nil {
 			c.scene = c.make(t)
 		}
-		var round []*victim
-		for range min(victimsAtOnce, kills-killed) {
-			round = append(round, c.choose(t, len(round)))
-		}
-		if err := c.round(t, round); err != nil {
+		round, inTurn := c.draw(t, kills-killed)
+		if err := c.round(t, round, inTurn); err != nil {
 			t.Errorf("%s, after %d kills: %v", c.name, killed, err)
 			for _, v := range round {
-				t.Log(v, ": at the point: ", v.atPoint, ", state ", v.plight.state.Load())
+				t.Log(v, ": in turn: ", inTurn, ", at the point: ", v.atPoint, ", state ", v.plight.state.Load())
 			}
 			return // what is broken is not to be closed
 		}
@@ -290,45 +345,59 @@ func (c *crash) run(t *testing.T, kills int) {
 	t.Logf("%d kills, %d of them at %d of %d points; not reached: %q", kills, atPoints, len(c.died), len(c.points), sortedKeys(unreached))
 }
 
-// round has victims die among survivors.
-func (c *crash) round(t *testing.T, round []*victim) error {
+// round has victims die among survivors; or one after the other while those rest, so that
+// a victim meets what the last one left behind.
+func (c *crash) round(t *testing.T, round []*victim, inTurn bool) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	failed := make(chan error, 100)
 	work := c.scene.survivors()
+	failed := make(chan error, len(work)+len(round))
 	c.counts = make([]atomic.Uint64, len(work))
+	pauses := c.rng.IntN(4) > 0
 	var survivors sync.WaitGroup
-	for i := range work {
-		survivors.Go(func() {
-			for ctx.Err() == nil {
-				if err := work[i](ctx); err != nil {
-					if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
-						failed <- fmt.Errorf("survivor %d: %w", i, err)
-					}
-					return
+	survive := func() {
+		for i := range work {
+			survivors.Go(func() {
+				if err := c.survive(ctx, i, work[i], pauses); err != nil {
+					failed <- fmt.Errorf("survivor %d: %w", i, err)
 				}
-				c.counts[i].Add(1)
-			}
-		})
+			})
+		}
 	}
-	deaths := make(chan *victim)
-	for _, v := range round {
-		c.start(t, v)
-		go func() {
-			if err := v.live(); err != nil {
-				failed <- err
-			}
-			deaths <- v
-		}()
-	}
-	var err error
-	for range round {
-		v := <-deaths
+	err := error(nil)
+	bury := func(v *victim) {
 		if v.atPoint {
 			c.died[v.point]++
 		}
-		if e := c.scene.bury(v); e != nil {
-			err = errors.Join(err, e)
+		err = errors.Join(err, c.scene.bury(v, inTurn))
+	}
+	if inTurn {
+		for _, v := range round {
+			if err := c.start(v); err != nil {
+				return err
+			}
+			if err := v.live(); err != nil {
+				return err
+			}
+			bury(v)
+		}
+		survive()
+	} else {
+		deaths := make(chan *victim)
+		for _, v := range round {
+			if err := c.start(v); err != nil {
+				return err
+			}
+			go func() {
+				if err := v.live(); err != nil {
+					failed <- err
+				}
+				deaths <- v
+			}()
+		}
+		survive()
+		for range round {
+			bury(<-deaths)
 		}
 	}
 	if err == nil {
@@ -387,7 +456,25 @@ func (c *crash) await(failed chan error) error {
 	}
 }
 
-func (c *crash) start(t *testing.T, v *victim) {
+// survive works until ctx is done. Who pauses leaves most of the CPU to the victims.
+func (c *crash) survive(ctx context.Context, i int, work func(context.Context) error, pauses bool) error {
+	for ctx.Err() == nil {
+		if err := work(ctx); err != nil {
+			if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+				return err
+			}
+			return nil
+		}
+		c.counts[i].Add(1)
+		if pauses && rand.N(16) == 0 {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	return nil
+}
+
+// start starts a victim.
+func (c *crash) start(v *victim) error {
 	v.plight = &c.plights[v.slot]
 	v.plight.state.Store(0)
 	for i := range v.plight.words {
@@ -395,6 +482,7 @@ func (c *crash) start(t *testing.T, v *victim) {
 	}
 	v.cmd = exec.Command(os.Args[0])
 	v.cmd.Env = append(os.Environ(),
+		"GOGC=1000", // those who live so shortly need not collect
 		childVariable+"=crash "+c.name+": "+v.role,
 		slotVariable+"="+strconv.Itoa(v.slot),
 		fault.PassedVariable+"="+c.logs[v.role])
@@ -404,24 +492,23 @@ func (c *crash) start(t *testing.T, v *victim) {
 	v.cmd.ExtraFiles = append([]*os.File{c.shared}, c.scene.files()...)
 	v.cmd.Stderr = os.Stderr
 	v.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-}
-
-// live is a victim's life.
-func (v *victim) live() error {
 	out, err := v.cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := v.cmd.Start(); err != nil {
-		return err
-	}
-	_, _ = io.ReadFull(out, make([]byte, 1)) // it may die before it gets to work
+	v.out = out
+	return v.cmd.Start()
+}
+
+// live returns when a victim that was started has died.
+func (v *victim) live() error {
+	_, _ = io.ReadFull(v.out, make([]byte, 1)) // it may die before it gets to work
 	var late atomic.Bool
 	timer := time.AfterFunc(v.after, func() {
 		late.Store(true)
 		_ = v.cmd.Process.Kill()
 	})
-	err = v.cmd.Wait()
+	err := v.cmd.Wait()
 	timer.Stop()
 	if err == nil || err.Error() != "signal: killed" {
 		return fmt.Errorf("%v: %v", v, err)

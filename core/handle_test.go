@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"pgregory.net/rapid"
 )
 
 // failer is what testing.TB and rapid.T have in common.
@@ -50,70 +49,6 @@ func recvHandle(c *Conn, l *Limit) (int, error) {
 		return -1, err
 	}
 	return numberOf(handle)
-}
-
-// Messages and handles each come in order, however they are mixed, and the socket
-// is readable as long as one of them waits.
-func TestHandlesBetweenMessages(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		a, b, err := Pipe(true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		defer a.Close()
-		readable := watch(t, a)
-		type count struct{ sent, received int }
-		var messages, handles count
-		check := func(n int, err error, c *count) {
-			t.Helper()
-			if c.sent == c.received {
-				if Errno(err) != unix.EAGAIN {
-					t.Fatalf("received %d, %v where nothing was sent", n, err)
-				}
-				return
-			}
-			if err != nil || n != c.received {
-				t.Fatalf("received %d, %v instead of %d", n, err, c.received)
-			}
-			c.received++
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"send": func(t *rapid.T) {
-				if err := b.SendWithin(make([]byte, messages.sent), atOnce()); err != nil {
-					t.Fatal(err)
-				}
-				messages.sent++
-			},
-			"send handle": func(t *rapid.T) {
-				if err := sendHandle(b, handles.sent); err != nil {
-					t.Fatal(err)
-				}
-				handles.sent++
-			},
-			"receive": func(t *rapid.T) {
-				n, err := a.RecvWithin(make([]byte, messages.sent), atOnce())
-				check(n, err, &messages)
-			},
-			"receive handle": func(t *rapid.T) {
-				if handles.sent == handles.received {
-					t.Skip() // it takes the bell
-				}
-				n, err := recvHandle(a, atOnce())
-				check(n, err, &handles)
-			},
-			"": func(t *rapid.T) {
-				waits := messages != count{messages.sent, messages.sent} ||
-					handles != count{handles.sent, handles.sent}
-				if readable() != waits {
-					t.Fatalf("messages %v, handles %v: readable is %v", messages, handles, !waits)
-				}
-				if err := a.PollWithin(atOnce()); (err == nil) != waits {
-					t.Fatalf("messages %v, handles %v: poll: %v", messages, handles, err)
-				}
-			},
-		})
-	})
 }
 
 // One who sends handles past the engine may leave the socket silent, but nothing

@@ -39,9 +39,11 @@ type parcel struct {
 	n        uint32
 }
 
+const sizeOfNoise = 4 << 20
+
 // noise is what parcels are cut out of.
 var noise = sync.OnceValue(func() []byte {
-	b := make([]byte, 4<<20)
+	b := make([]byte, sizeOfNoise)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
 	return b
 })

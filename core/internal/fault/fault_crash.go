@@ -18,8 +18,8 @@ const (
 	// Variable names a point and how often it is passed before the process dies
 	// there: "put committed:3".
 	Variable = "GOPROCESSING_FAULT"
-	// PassedVariable names a file to which a process appends each point, a line,
-	// when it passes it for the first time.
+	// PassedVariable names a file to which a process appends each point that was not
+	// in it when the process began, a line, when it passes it for the first time.
 	PassedVariable = "GOPROCESSING_FAULTS_PASSED"
 )
 
@@ -33,11 +33,9 @@ var (
 
 func init() {
 	if name := os.Getenv(PassedVariable); name != "" {
-		fd, err := unix.Open(name, unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC, 0)
-		if err != nil {
+		if err := openPassed(name); err != nil {
 			panic(PassedVariable + ": " + err.Error())
 		}
-		file = fd
 	}
 	point, passes, ok := strings.Cut(os.Getenv(Variable), ":")
 	if !ok {
@@ -49,6 +47,25 @@ func init() {
 	}
 	fatal = point
 	left.Store(n)
+}
+
+// openPassed reads which points were passed. It leaves no descriptor of the runtime's,
+// as package os does, which would be taken for an inherited one.
+func openPassed(name string) error {
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_APPEND|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	before := make([]byte, 64<<10) // all points, a few times
+	n, err := unix.Read(fd, before)
+	if err != nil {
+		return err
+	}
+	for point := range strings.Lines(string(before[:n])) {
+		passed.Store(strings.TrimSuffix(point, "\n"), nil)
+	}
+	file = fd
+	return nil
 }
 
 // Here is such a point.
