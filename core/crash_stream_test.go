@@ -40,6 +40,7 @@ var primitives = map[string]primitive{
 	"barrier":             barriers,
 	"arena":               arenas,
 	"create, open, close": lives,
+	"names":               names,
 }
 
 func watchedQueue() primitive {
