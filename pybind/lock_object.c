@@ -19,8 +19,8 @@ ask(PyObject *lock, PyObject *method)
     return answer;
 }
 
-int
-lock_object_check(PyObject *lock, const char *otherwise)
+static int
+is_mine(PyObject *lock)
 {
     PyObject *answer = ask(lock, names.is_mine);
     if (answer == NULL) {
@@ -28,6 +28,13 @@ lock_object_check(PyObject *lock, const char *otherwise)
     }
     int mine = PyObject_IsTrue(answer);
     Py_DECREF(answer);
+    return mine;
+}
+
+int
+lock_object_check(PyObject *lock, const char *otherwise)
+{
+    int mine = is_mine(lock);
     if (mine == 0) {
         PyErr_SetString(PyExc_AssertionError, otherwise);
     }
@@ -78,7 +85,9 @@ lock_object_restore(PyObject *lock, long times)
     if (PyErr_ExceptionMatches(robust_owner_died)) {
         PyObject *died = error_take();
         long rest = times - done - 1;
-        if (repeat(lock, names.acquire, rest) == rest) {
+        /* It may be of another lock, from a signal handler. */
+        int mine = is_mine(lock);
+        if (mine == 0 || (mine > 0 && repeat(lock, names.acquire, rest) == rest)) {
             error_restore(died);
         }
         else {

@@ -17,8 +17,8 @@ long lock_object_count(PyObject *lock);
 long lock_object_release(PyObject *lock, long times);
 
 /* Acquires it so many times, although an exception may be set. 0; or -1, with the
- * exception of acquire() set, whose context is the one before. If that is OwnerDied,
- * it was acquired all the same. */
+ * exception of acquire() set, whose context is the one before. If that is OwnerDied, of
+ * this lock, it was acquired all the same. */
 int lock_object_restore(PyObject *lock, long times);
 
 /* Its __enter__ and __exit__. */

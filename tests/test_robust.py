@@ -9,12 +9,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing import synchronize
 from typing import Any
 
 import goprocessing
 import pytest
-from goprocessing import OwnerDied
+from goprocessing import OwnerDied, synchronize
 
 from .conftest import starter
 from .forks import descend
@@ -394,6 +393,41 @@ def test_a_condition_restores_how_often_a_lock_was_acquired(fork: Any) -> None:
         condition.release()
     with condition:
         assert condition.wait(0.001) is False
+
+
+class AlarmedLock(synchronize.RobustRLock):
+    alarmed = False
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        if self.alarmed:
+            self.alarmed = False
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        return super().acquire(block, timeout)
+
+
+def notify_and_hold(condition: Any, connection: Any) -> None:
+    with condition:
+        condition.notify()
+        connection.recv()
+
+
+def test_owner_died_from_a_signal_handler_as_a_condition_takes_its_lock(fork: Any) -> None:
+    """That is of another lock: this one was not acquired."""
+    condition = goprocessing.Condition(AlarmedLock())
+    ours, theirs = goprocessing.Pipe()
+    for _ in range(3):
+        condition.acquire()
+    holder = fork(notify_and_hold, condition, theirs)
+    before = signal.signal(signal.SIGALRM, handle_by_owner_died)
+    condition._lock.alarmed = True
+    try:
+        with pytest.raises(OwnerDied, match="of another lock"):
+            condition.wait()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        ours.send("release it")
+    holder.join()
+    assert condition._lock._count() == 0
 
 
 def test_a_condition_whose_lock_is_marked(fork: Any) -> None:
