@@ -5,11 +5,12 @@
 // # Memory
 //
 // Everything lives in segments: memfds (memfd_create(2)) that each process maps.
-// Nothing has a name in the file system, and the kernel frees a segment with its
-// last user, so that nothing is left behind however the processes end. A segment
-// begins with a header (magic, layout version, kind) that opening checks; it is
-// sealed against shrinking, so that no holder can take memory away from under
-// another; and offsets found in it are checked before they are followed.
+// They have no name in the file system, and the kernel frees a segment with its
+// last user, so that nothing is left behind however the processes end. (Those that
+// were given a name are files instead: see Names.) A segment begins with a header
+// (magic, layout version, kind) that opening checks; it is sealed against shrinking,
+// so that no holder can take memory away from under another; and offsets found in it
+// are checked before they are followed.
 //
 //	queue   header, one stream, chunks, extents
 //	pipe    header, two streams (one for each direction), chunks, extents
@@ -36,6 +37,30 @@
 // nothing to the object as long as another process has a handle. What Put
 // returned from is in the queue: there is no buffer on the way that a dying
 // process could take along.
+//
+// # Names
+//
+// Processes get an object from each other by its descriptors: a child by Pass and
+// Inherited, others as they like, by Files. Those that have nothing else in common find
+// it by a name (Create, Open), in /dev/shm:
+//
+//	goprocessing.UID.NAME         the segment of a queue, or of an arena with one object
+//	goprocessing-bell.UID.INODE   a FIFO, which is the bell of the queue whose segment
+//	                              that is, instead of an eventfd; or a socket, of a pipe
+//
+// The segment is a file that is made without a name (O_TMPFILE, open(2)) and linked when it
+// is complete. So nobody finds one half made, one of many makers at once succeeds, and of
+// one that is killed there is all or nothing. It cannot be sealed; in its place, only
+// files count that belong to the user and are accessible to nobody else.
+//
+// Such an object outlives its users. The kernel knows whether it has any, for each has a
+// lock on the file (core/internal/shm/unlink.go): Stale lists the names of those without,
+// and UnlinkStale takes no name away from anybody. The bell is made by the first to open
+// the queue, and taken away after the name; one that a killed process has left goes with
+// the next name that is taken away.
+//
+// The name of a pipe is where two processes meet (OpenPipe, rendezvous.go): the first
+// waits there for the second, and then it is gone.
 //
 // # Waiting
 //
