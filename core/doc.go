@@ -62,6 +62,14 @@
 // The name of a pipe is where two processes meet (OpenPipe, rendezvous.go): the first
 // waits there for the second, and then it is gone.
 //
+// # Values
+//
+// An item is a sequence of bytes, and says nothing about what it means. Typed and
+// TypedConn make items of values with a Codec: core/codec/json, core/codec/msgpack and
+// core/codec/pickle, the last for what Python's put writes and its get reads unless it is
+// told otherwise. They are packages of their own, so that this one depends on nothing but
+// golang.org/x/sys. Their tables tell what a value is in Go and in Python.
+//
 // # Waiting
 //
 // What can be done at once is. Otherwise a caller spins for some microseconds,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"os/exec"
 	"sync"
 
 	"github.com/goprocessing/goprocessing/core"
@@ -85,25 +84,6 @@ func ExampleQueue_PutMany() {
 	// Output:
 	// 3 <nil>
 	// [a b c] <nil>
-}
-
-// A child process opens the queue as
-// core.OpenQueue(os.NewFile(3, "segment"), os.NewFile(4, "bell")).
-func ExampleQueue_Files() {
-	q, err := core.NewQueue()
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer q.Close()
-	segment, bell, err := q.Files()
-	if err != nil {
-		log.Fatal(err)
-	}
-	child := exec.Command("sh", "-c", "test -e /proc/self/fd/3 && test -e /proc/self/fd/4")
-	child.ExtraFiles = append(child.ExtraFiles, segment, bell)
-	err = child.Run()
-	fmt.Println(err, segment.Close(), bell.Close())
-	// Output: <nil> <nil> <nil>
 }
 
 func ExampleJoinableQueue() {
