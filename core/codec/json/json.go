@@ -1,5 +1,5 @@
-// Package json has the codec for items in JSON, as encoding/json reads and writes it. In
-// Python they are what json.dumps writes and json.loads reads, in UTF-8.
+// Package json has the codec for items in JSON, as encoding/json reads and writes it: those
+// of a queue of Python with codec="json".
 //
 //	Go                              JSON        Python
 //	nil                             null        None
@@ -13,8 +13,8 @@
 //	time.Time                       RFC 3339    str: datetime.fromisoformat
 //
 // In a variable of type any a number becomes a float64, which holds integers up to 2**53;
-// a field of an integer type, or of type json.Number, gets all digits. Python writes nan
-// and infinities as JSON does not know them, and Go refuses those both ways.
+// a field of an integer type, or of type json.Number, gets all digits. NaN and infinities
+// are refused on both sides.
 package json
 
 import "encoding/json"

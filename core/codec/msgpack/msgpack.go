@@ -1,5 +1,5 @@
-// Package msgpack has the codec for items in MessagePack (https://msgpack.org). In Python
-// they are what msgpack.packb writes and msgpack.unpackb reads.
+// Package msgpack has the codec for items in MessagePack (https://msgpack.org): those of a
+// queue of Python with codec="msgpack", which package msgpack there reads and writes.
 //
 //	Go                       MessagePack         Python
 //	nil                      nil                 None
@@ -10,14 +10,12 @@
 //	[]byte, [n]byte          bin                 bytes
 //	slices, arrays           array               list; tuple is only written
 //	maps, structs            map                 dict
-//	time.Time                ext of type -1      msgpack.Timestamp; datetime, if packb and
-//	                                             unpackb are told so
+//	time.Time                ext of type -1      msgpack.Timestamp
 //
 // In a variable of type any an int becomes an int64, or from 128 on a uint64, as it is
 // written; an array becomes a []any; a map a map[any]any, in which keys of bytes are
 // strings. A nil slice or map is an empty one. A field of a struct has the key that its codec or json tag says, or
-// its own name. Unless it is told strict_map_key=False, unpackb takes no keys but str and
-// bytes.
+// its own name.
 //
 // The reader and writer are those of github.com/ugorji/go/codec.
 package msgpack

@@ -1,5 +1,6 @@
-// Package pickle has the codec for items that Python's put writes and its get reads:
-// pickles of plain data. Nothing in a pickle is ever called.
+// Package pickle has the codec for items that Python's put and send write, and its get and
+// recv read, unless they are told otherwise: pickles, of plain data. Nothing in a pickle
+// is ever called.
 //
 //	Python               Go, in a variable of type any         in others also
 //	None                 nil                                   nil pointers, slices and maps
