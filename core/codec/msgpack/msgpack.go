@@ -14,8 +14,8 @@
 //
 // In a variable of type any an int becomes an int64, or from 128 on a uint64, as it is
 // written; an array becomes a []any; a map a map[any]any, in which keys of bytes are
-// strings. A nil slice or map is an empty one. A field of a struct has the key that its codec or json tag says, or
-// its own name.
+// strings. A nil slice or map is an empty one. A field of a struct has the key that its
+// codec or json tag says, or its own name.
 //
 // The reader and writer are those of github.com/ugorji/go/codec.
 package msgpack
