@@ -234,15 +234,20 @@ func (c *Conn) awaitGuest(l *Limit) (sock int, err error) {
 		return -1, err
 	}
 	defer unix.Close(listener)
+	var waited error
 	for {
 		// Also before it sleeps: whoever took the name away before there was a socket
-		// has left that.
+		// has left that. And after a sleep that a signal ended, which is not to go on
+		// with another segment of that name.
 		if linked, err := c.s.Linked(); err != nil || !linked {
 			_ = unix.Unlink(c.s.BellPath())
 			return -1, errors.Join(err, shm.ErrUnlinked)
 		}
-		if _, _, err := socket.AwaitReadable(int32(listener), l); err != nil {
-			return -1, err
+		if waited != nil {
+			return -1, waited
+		}
+		if _, _, waited = socket.AwaitReadable(int32(listener), l); waited != nil {
+			continue
 		}
 		sock, err := socket.Accept(listener)
 		if err == nil && !socket.HungUp(int32(sock)) {
