@@ -645,3 +645,139 @@ def test_a_lock(peer: Peer, create: bool, new_name: Any) -> None:
         event.set()
         assert lock.acquire(timeout=LIMIT)
     lock.release()
+
+
+# ---- pipes ----
+
+
+def test_a_pipe(peer: Peer, create: bool, name: str) -> None:
+    with peer("pipe", name, "") as process:
+        if not create:
+            eventually(lambda: name in goprocessing.names())
+        end = named.open_pipe(name, timeout=LIMIT)
+        until_ready(process)
+        assert files_of(name) == []
+        for item in ITEMS:
+            end.send_bytes(item)
+            assert end.recv_bytes() == item
+        end.close()
+
+
+def test_the_pipe_of_a_child(name: str) -> None:
+    def talk() -> None:
+        with named.open_pipe(name) as end:
+            end.send({"from": "the child"})
+            assert end.recv() == [1, None]
+
+    pid = fork(talk)
+    with named.open_pipe(name, timeout=LIMIT) as end:
+        assert end.recv() == {"from": "the child"}
+        end.send([1, None])
+        with pytest.raises(EOFError):
+            end.recv()
+    assert exit_code(pid) == 0
+
+
+def test_one_way(name: str) -> None:
+    def send() -> None:
+        with named.open_pipe(name, readable=False) as end:
+            assert (end.readable, end.writable) == (False, True)
+            end.send("one way")
+
+    pid = fork(send)
+    with named.open_pipe(name, writable=False, timeout=LIMIT) as end:
+        assert (end.readable, end.writable) == (True, False)
+        assert end.recv() == "one way"
+        with pytest.raises(OSError, match="read-only"):
+            end.send(1)
+    assert exit_code(pid) == 0
+
+
+def test_ends_that_do_not_fit(name: str) -> None:
+    pid = fork(lambda: named.open_pipe(name, readable=False).close())
+    eventually(lambda: name in goprocessing.names())
+    with pytest.raises(OSError) as raised:
+        named.open_pipe(name)
+    assert (raised.value.errno, raised.value.filename) == (errno.EINVAL, name)
+    named.open_pipe(name, writable=False, timeout=LIMIT).close()
+    assert exit_code(pid) == 0
+
+
+def test_nobody_comes(name: str) -> None:
+    for timeout in 0, -1, 0.01:
+        with pytest.raises(TimeoutError) as raised:
+            named.open_pipe(name, timeout=timeout)
+        assert raised.value.filename == name
+        assert files_of(name) == []
+
+
+def test_wrong_arguments_of_a_pipe(name: str) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        named.open_pipe(name, readable=False, writable=False)
+    with pytest.raises(ValueError):
+        named.open_pipe("a/b")
+    with pytest.raises(TypeError):
+        named.open_pipe(name, timeout="soon")  # type: ignore[arg-type]
+    named.open_event(name)
+    with pytest.raises(OSError) as raised:
+        named.open_pipe(name, timeout=LIMIT)
+    assert raised.value.errno == errno.EINVAL
+
+
+def test_unlinked_while_one_waits(name: str) -> None:
+    def wait() -> None:
+        with pytest.raises(FileNotFoundError):
+            named.open_pipe(name)
+
+    pid = fork(wait)
+    eventually(lambda: name in goprocessing.names())
+    named.unlink(name)
+    assert exit_code(pid) == 0
+    assert files_of(name) == []
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt(*_: object) -> None:
+    raise Interrupted
+
+
+def test_a_signal_ends_the_wait(name: str) -> None:
+    def wait() -> None:
+        signal.signal(signal.SIGUSR1, interrupt)
+        with pytest.raises(Interrupted):
+            named.open_pipe(name)
+        assert files_of(name) == []
+
+    pid = fork(wait)
+    eventually(lambda: name in goprocessing.names())
+    os.kill(pid, signal.SIGUSR1)
+    assert exit_code(pid) == 0
+
+
+def test_a_signal_that_is_handled_does_not_end_it(name: str) -> None:
+    handled = goprocessing.Event()
+
+    def wait() -> None:
+        signal.signal(signal.SIGUSR1, lambda *_: handled.set())
+        named.open_pipe(name).close()
+
+    pid = fork(wait)
+    eventually(lambda: name in goprocessing.names())
+    os.kill(pid, signal.SIGUSR1)
+    assert handled.wait(LIMIT)
+    named.open_pipe(name, timeout=LIMIT).close()
+    assert exit_code(pid) == 0
+
+
+def test_killed_while_it_waits(name: str) -> None:
+    pid = fork(lambda: named.open_pipe(name))
+    eventually(lambda: name in goprocessing.names())
+    os.kill(pid, signal.SIGKILL)
+    assert exit_code(pid) == -signal.SIGKILL
+    pid = fork(lambda: named.open_pipe(name).close())
+    named.open_pipe(name, timeout=LIMIT).close()
+    assert exit_code(pid) == 0
+    assert files_of(name) == []

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .named import open_event as open_event
     from .named import open_joinable_queue as open_joinable_queue
     from .named import open_lock as open_lock
+    from .named import open_pipe as open_pipe
     from .named import open_queue as open_queue
     from .named import open_rlock as open_rlock
     from .named import open_semaphore as open_semaphore
@@ -89,6 +90,7 @@ else:
         "open_event": ".named",
         "open_joinable_queue": ".named",
         "open_lock": ".named",
+        "open_pipe": ".named",
         "open_queue": ".named",
         "open_rlock": ".named",
         "open_semaphore": ".named",

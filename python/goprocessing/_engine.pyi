@@ -248,3 +248,7 @@ class Connection:
     def _received(self) -> int: ...
 
 def pipe(cls: type[_ConnectionT], duplex: bool = True, /) -> tuple[_ConnectionT, _ConnectionT]: ...
+def open_pipe(
+    cls: type[_ConnectionT], name: str, readable: bool, writable: bool, timeout: float | None, /
+) -> _ConnectionT:
+    """Waits for another process that opens the pipe of that name; one end of it."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._codecs import CodecName
+    from .connection import PipeEnd
     from .queues import JoinableQueue, Queue
     from .synchronize import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
 
@@ -36,6 +37,7 @@ __all__ = [
     "open_event",
     "open_joinable_queue",
     "open_lock",
+    "open_pipe",
     "open_queue",
     "open_rlock",
     "open_semaphore",
@@ -214,6 +216,27 @@ def open_barrier(
     kind = _engine.GOP_SLOT_BARRIER
     barrier: Barrier = _in_slot(Barrier, name, create, kind, 0, parties, parts=(action, timeout))
     return barrier
+
+
+def open_pipe(
+    name: str,
+    *,
+    readable: bool = True,
+    writable: bool = True,
+    timeout: float | None = None,
+) -> PipeEnd:
+    """Returns an end of a pipe; the other has whoever opens one of that name, too
+
+    That is waited for, at most `timeout` seconds: then there is a TimeoutError. When
+    the two have met the name is free again, for the next two. An end that is only
+    readable goes with one that is only writable.
+    """
+    from .connection import PipeEnd
+
+    _check(name)
+    if not readable and not writable:
+        raise ValueError("at least one of 'readable' and 'writable' must be true")
+    return _engine.open_pipe(PipeEnd, name, readable, writable, timeout)
 
 
 def names() -> list[str]:

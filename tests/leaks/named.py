@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from contextlib import ExitStack
 
 from goprocessing import _engine, named
@@ -67,6 +68,18 @@ def open_and_unlink(stack: ExitStack) -> Use:
             del first, second
             raising(FileExistsError, functools.partial(make, create=True))
             raising(OSError, functools.partial(named.open_rlock, name, robust=True))
+
+    return use
+
+
+@exercise("named.open_pipe", "_engine.open_pipe", most=FEW)
+def open_pipes(stack: ExitStack) -> Use:
+    def use() -> None:
+        other = threading.Thread(target=lambda: named.open_pipe(NAME).close())
+        other.start()
+        named.open_pipe(NAME).close()
+        other.join()
+        raising(TimeoutError, functools.partial(named.open_pipe, NAME, timeout=0.0001))
 
     return use
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 
@@ -70,6 +71,19 @@ func hold(lock, until string) {
 	check(l.Unlock())
 }
 
+func pipe(name, _ string) {
+	c := must(core.OpenPipe(ctx, name))
+	ready()
+	for {
+		message, err := c.Recv(ctx)
+		if err == io.EOF {
+			return
+		}
+		check(err)
+		check(c.Send(ctx, message))
+	}
+}
+
 type record struct {
 	Name   string         `json:"name"`
 	Size   int64          `json:"size"`
@@ -103,7 +117,7 @@ func recode[T any](codec core.Codec) func(from, to string) {
 func main() {
 	log.SetFlags(0)
 	parts := map[string]func(string, string){
-		"echo": echo, "semaphores": semaphores, "events": events, "hold": hold,
+		"echo": echo, "semaphores": semaphores, "events": events, "hold": hold, "pipe": pipe,
 		"json": recode[any](json.Codec{}), "json records": recode[record](json.Codec{}),
 		"msgpack": recode[any](msgpack.Codec{}), "msgpack records": recode[record](msgpack.Codec{}),
 		"pickle": recode[any](pickle.Codec{}), "pickle records": recode[record](pickle.Codec{}),

@@ -41,4 +41,15 @@ def hold(lock: str, until: str) -> None:
         event.wait()
 
 
+def pipe(name: str, _: str) -> None:
+    connection = goprocessing.open_pipe(name)
+    ready()
+    while True:
+        try:
+            message = connection.recv_bytes()
+        except EOFError:
+            break
+        connection.send_bytes(message)
+
+
 globals()[sys.argv[1]](*sys.argv[2:])

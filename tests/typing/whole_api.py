@@ -112,6 +112,8 @@ def use_names() -> None:
     lock = goprocessing.open_lock("lock", robust=True)
     assert_type(goprocessing.open_condition("changed", lock), synchronize.Condition)
     assert_type(goprocessing.open_barrier("round", 3, timeout=1.5), synchronize.Barrier)
+    assert_type(goprocessing.open_pipe("pipe", timeout=1.5), connection.PipeEnd)
+    assert_type(named.open_pipe("pipe", writable=False), connection.PipeEnd)
     goprocessing.unlink("numbers")
     assert_type(goprocessing.names(), list[str])
 
