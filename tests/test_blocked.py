@@ -41,7 +41,7 @@ def queue(stream: dict[str, Any], **fields: Any) -> inspect.Object:
 
 
 def snapshot(*things: inspect.Object) -> inspect.Snapshot:
-    return inspect.Snapshot(things, ())
+    return inspect.Snapshot(things, (), False)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_deadlock() -> None:
 
 def test_a_stopped_process() -> None:
     processes = inspect.Process(5, 1, True, "python"), inspect.Process(6, 1, False, "python")
-    assert [*_blocked.blocked(inspect.Snapshot((), processes))] == ["5 is stopped"]
+    assert [*_blocked.blocked(inspect.Snapshot((), processes, False))] == ["5 is stopped"]
 
 
 def test_stale_names_are_pointed_out() -> None:
@@ -153,3 +153,27 @@ def test_a_receiver_from_a_pipe_waits() -> None:
     ]
     a.send(None)
     process.join()
+
+
+def test_the_kernel_hides_who_waits() -> None:
+    things = (
+        thing(holders=(holder(1),), awaited=True),
+        queue({"depth": 1, "max_items": 1, "full": True}, awaited=True),
+        queue({}, awaited=True),
+        thing(kind="event", awaited=True),
+    )
+    assert [*_blocked.blocked(snapshot(*things))] == []
+    hidden = inspect.Snapshot(things, (), True)
+    assert [*_listing.remarks(hidden, 0)] == [
+        "The kernel hides who waits (/proc/sys/kernel/yama/ptrace_scope); root sees it.",
+        "lock 7 is held by 1; somebody may wait",
+        "queue 7 is full (1 of 1); somebody may wait",
+    ]
+
+
+def test_a_table_of_many() -> None:
+    waiters = [inspect.Waiter(pid, 0, pid < 3, "wait") for pid in range(1, 10)]
+    crowded = thing(kind="event", waiters=waiters, users=range(1, 8), awaited=True)
+    line = [*_listing.listing(snapshot(crowded), False, 80)][1]
+    assert line.split()[4:] == "wait: 1 2 3 (dead) 4 (dead) 5 (dead) +4 1 2 3 4 5 +2".split()
+    assert [*_blocked.idle(snapshot(crowded))] == ["event 7 is clear; 1 and 2 wait until it is set"]

@@ -248,7 +248,7 @@ def test_ps_json(tmp_path: Path) -> None:
         stream["max_items"] == 70006 for thing in found["objects"] for stream in thing["streams"]
     )
     nothing = json.loads(run("ps", "--json", str(2**31), cwd=tmp_path))
-    assert nothing == {"objects": [], "processes": [], "blocked": [], "idle": []}
+    assert [nothing[key] for key in ("objects", "processes", "blocked", "idle")] == [[]] * 4
     del queue
 
 
@@ -268,7 +268,9 @@ def test_ps_to_nobody(tmp_path: Path) -> None:
 
 def test_a_command_takes_one_line() -> None:
     program = "python -c first()\nsecond()\x1b[2J caf\N{LATIN SMALL LETTER E WITH ACUTE}"
-    lines = _listing.processes(inspect.Snapshot((), (inspect.Process(1, 0, False, program),)), 100)
+    lines = _listing.processes(
+        inspect.Snapshot((), (inspect.Process(1, 0, False, program),), False), 100
+    )
     assert [*lines] == [
         "PID  PARENT  COMMAND",
         r"  1       0  python -c first()\nsecond()\x1b[2J caf"

@@ -16,6 +16,8 @@ package inspect
 type Snapshot struct {
 	Objects   []Object  `json:"objects"`
 	Processes []Process `json:"processes"` // that use one of the objects
+	// Hidden: the kernel does not show this user what some of the processes wait for.
+	Hidden bool `json:"hidden"`
 }
 
 // Process is one that has a handle of an object, or has inherited one.
@@ -141,10 +143,10 @@ func Take() (*Snapshot, error) {
 			}
 		}
 	}
-	sleepers := findSleepers(awaited)
+	sleepers, hidden := findSleepers(awaited)
 	for i := range s.Objects {
 		s.Objects[i].addSleepers(sleepers)
 	}
-	s.Processes = processes(pids)
+	s.Processes, s.Hidden = processes(pids), hidden
 	return s, nil
 }

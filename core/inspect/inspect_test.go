@@ -235,6 +235,25 @@ func TestPipe(t *testing.T) {
 	}
 }
 
+// A process that was stopped is shown to be.
+func TestStopped(t *testing.T) {
+	_, file := newQueue(t, 0)
+	consumer := startChild(t, "get", file)
+	pid := consumer.Process.Pid
+	id := fmt.Sprint(inodeOf(file))
+	find(t, id, waiter(pid, "get"))
+	if err := consumer.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := syscall.Wait4(pid, nil, syscall.WUNTRACED, nil); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := find(t, id, func(o *Object) bool { return slices.Contains(o.Users, pid) })
+	if s.Hidden || !slices.ContainsFunc(s.Processes, func(p Process) bool { return p.PID == pid && p.Stopped }) {
+		t.Errorf("%+v", s.Processes)
+	}
+}
+
 // One who waits for a message sleeps on a socket, not in the segment.
 func TestReceiverThatWaits(t *testing.T) {
 	a, b, err := core.Pipe(true)

@@ -2,6 +2,8 @@ package inspect
 
 import (
 	"encoding/binary"
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -20,13 +22,15 @@ type place struct {
 // findSleepers finds the threads of these processes that sleep in futex(2) on a word of
 // a segment, or in poll(2) until a socket is readable: /proc/PID/task/TID/syscall
 // (proc_pid_syscall(5)) says on which address, /proc/PID/maps where in which segment
-// that is, /proc/PID/mem and /proc/PID/fd which sockets. Where the kernel does not show
-// that to other processes of the user (ptrace_scope, ptrace(2)), none is found.
-func findSleepers(pids map[int]bool) map[place][]Thread {
-	found := map[place][]Thread{}
+// that is, /proc/PID/mem and /proc/PID/fd which sockets. hidden: the kernel does not show
+// that of some of them to other processes of the user (ptrace_scope, ptrace(2)).
+func findSleepers(pids map[int]bool) (found map[place][]Thread, hidden bool) {
+	found = map[place][]Thread{}
 	for pid := range pids {
 		var mapped []mapping
-		for tid, c := range calls(pid) {
+		made, secret := calls(pid)
+		hidden = hidden || secret
+		for tid, c := range made {
 			thread := Thread{pid, tid, true}
 			if address, ok := c.futex(); ok {
 				if mapped == nil {
@@ -44,7 +48,7 @@ func findSleepers(pids map[int]bool) map[place][]Thread {
 			}
 		}
 	}
-	return found
+	return found, hidden
 }
 
 // call is a system call that a thread is in, with the first two of its arguments.
@@ -54,15 +58,16 @@ type call struct {
 }
 
 // calls returns the system calls that the threads of a process are in.
-func calls(pid int) map[int]call {
+func calls(pid int) (found map[int]call, hidden bool) {
 	tasks, err := os.ReadDir(procPath(pid, "task"))
 	if err != nil {
-		return nil
+		return nil, errors.Is(err, fs.ErrPermission)
 	}
-	found := map[int]call{}
+	found = map[int]call{}
 	for _, task := range tasks {
 		line, err := os.ReadFile(procPath(pid, "task", task.Name(), "syscall"))
 		if err != nil {
+			hidden = hidden || errors.Is(err, fs.ErrPermission)
 			continue
 		}
 		if c, ok := parseCall(string(line)); ok {
@@ -70,7 +75,7 @@ func calls(pid int) map[int]call {
 			found[tid] = c
 		}
 	}
-	return found
+	return found, hidden
 }
 
 // parseCall takes a line of /proc/PID/syscall apart: number, six arguments, stack

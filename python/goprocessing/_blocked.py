@@ -6,9 +6,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from .inspect import Holder, Object, Snapshot, Thread
+    from .inspect import Holder, Object, Snapshot, Thread, Waiter
 
-# So many threads are named in one sentence.
+# So many threads or processes are named in one place.
 NAMED = 6
 
 
@@ -29,7 +29,7 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _enumeration(names: Iterable[str]) -> str:
+def enumeration(names: Iterable[str]) -> str:
     *some, last = names
     if len(some) >= NAMED:
         some, last = some[: NAMED - 1], f"{len(some) + 2 - NAMED} more"
@@ -40,12 +40,17 @@ def _locks(thing: Object) -> list[Holder]:
     return [holder for holder in thing.holders if holder.of == "lock"]
 
 
+def _living(thing: Object) -> list[Waiter]:
+    """Who waits, but for those who died as they did."""
+    return [waiter for waiter in thing.waiters if waiter.alive]
+
+
 def _state(thing: Object) -> str:
     """Why those who wait do."""
     match thing.kind:
         case "lock" | "rlock" | "semaphore":
             if holders := _locks(thing):
-                return f"is held by {_enumeration(dict.fromkeys(map(name, holders)))}"
+                return f"is held by {enumeration(dict.fromkeys(map(name, holders)))}"
             return "is 0" if thing.kind == "semaphore" else "is held"
         case "queue" | "pipe":
             return _contents(thing)
@@ -67,10 +72,10 @@ def _contents(thing: Object) -> str:
     if takers or any(waiter.to == "join" for waiter in thing.waiters):
         reasons.append(f"has {thing.streams[0].unfinished} unfinished")
     if takers:
-        has = _enumeration(f"{name(taker)} has {taker.count}" for taker in takers)
+        has = enumeration(f"{name(taker)} has {taker.count}" for taker in takers)
         reasons.append(f"of which {has}")
     if users := [h for h in thing.holders if h.of in ("put", "get")]:
-        reasons.append(f"is inside a {_enumeration(f'{h.of} of {name(h)}' for h in users)}")
+        reasons.append(f"is inside a {enumeration(f'{h.of} of {name(h)}' for h in users)}")
     return ", ".join(reasons) or "is in use"
 
 
@@ -93,13 +98,15 @@ def _purpose(thing: Object, to: str) -> str:
 
 def _sentence(thing: Object) -> str:
     purposes: dict[str, list[str]] = {}
-    for waiter in thing.waiters:
+    for waiter in _living(thing):
         purposes.setdefault(_purpose(thing, waiter.to), []).append(name(waiter))
     clauses = [f"{label(thing)} {_state(thing)}"]
     clauses += [
-        f"{_enumeration(who)} wait{'' if who[1:] else 's'} {purpose}"
+        f"{enumeration(who)} wait{'' if who[1:] else 's'} {purpose}"
         for purpose, who in purposes.items()
     ]
+    if thing.awaited and not purposes:
+        clauses.append("somebody may wait")
     if _all_wait(thing):
         clauses.append("nobody else has it")
     return "; ".join(clauses)
@@ -107,15 +114,20 @@ def _sentence(thing: Object) -> str:
 
 def _all_wait(thing: Object) -> bool:
     """Whether there is no process that could put what others wait for."""
-    waiters = {waiter.pid for waiter in thing.waiters}
+    waiters = {waiter.pid for waiter in _living(thing)}
     return bool(thing.streams and waiters) and waiters.issuperset(thing.users)
 
 
 def _matters(thing: Object) -> bool:
     """Whether threads wait for what another ought to do, or nobody can."""
-    if any(waiter.to not in ("get", "wait") for waiter in thing.waiters) or _all_wait(thing):
+    if any(waiter.to not in ("get", "wait") for waiter in _living(thing)) or _all_wait(thing):
         return True
     return abandoned(thing)
+
+
+def _may_matter(thing: Object) -> bool:
+    """Whether threads may wait, of which the kernel does not tell, for what another has."""
+    return thing.awaited and bool(_locks(thing) or any(stream.full for stream in thing.streams))
 
 
 def abandoned(thing: Object) -> bool:
@@ -159,7 +171,9 @@ def blocked(snapshot: Snapshot) -> Iterator[str]:
     for process in snapshot.processes:
         if process.stopped:
             yield f"{process.pid} is stopped"
-    yield from (_sentence(thing) for thing in snapshot.objects if _matters(thing))
+    for thing in snapshot.objects:
+        if _matters(thing) or (snapshot.hidden and _may_matter(thing)):
+            yield _sentence(thing)
 
 
 def idle(snapshot: Snapshot) -> Iterator[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ._blocked import abandoned, blocked, idle, name, shown
+from ._blocked import NAMED, abandoned, blocked, enumeration, idle, name, shown
 from .inspect import Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from .inspect import Object, Stream
 
@@ -58,9 +58,17 @@ def _state(thing: Object) -> str:
     return ""
 
 
+def _few(names: Iterable[str]) -> str:
+    """Some of them: a line of the table is to fit into one of the terminal."""
+    distinct = [*dict.fromkeys(names)]
+    if len(distinct) > NAMED:
+        distinct[NAMED - 1 :] = [f"+{len(distinct) + 1 - NAMED}"]
+    return " ".join(distinct)
+
+
 def held(thing: Object) -> str:
     """Who has the lock, or items that are not done."""
-    return " ".join(
+    return _few(
         name(holder) + (f" ({holder.count})" if holder.of == "items" else "")
         for holder in thing.holders
         if holder.of in ("lock", "items")
@@ -73,7 +81,7 @@ def waiting(thing: Object) -> str:
     if not purposes:
         return "?" if thing.awaited else ""
     return "; ".join(
-        f"{to}: {' '.join(name(waiter) for waiter in thing.waiters if waiter.to == to)}"
+        f"{to}: {_few(name(waiter) for waiter in thing.waiters if waiter.to == to)}"
         for to in purposes
     )
 
@@ -95,7 +103,7 @@ def row(thing: Object) -> tuple[str, ...]:
         size(thing.memory),
         held(thing),
         waiting(thing),
-        " ".join(map(str, thing.users)),
+        _few(map(str, thing.users)),
     )
 
 
@@ -117,7 +125,7 @@ def used_by(snapshot: Snapshot, pids: Collection[int]) -> Snapshot:
     objects = [thing for thing in snapshot.objects if not set(pids).isdisjoint(thing.users)]
     users = {pid for thing in objects for pid in thing.users}
     processes = [process for process in snapshot.processes if process.pid in users]
-    return Snapshot(tuple(objects), tuple(processes))
+    return Snapshot(tuple(objects), tuple(processes), snapshot.hidden)
 
 
 def processes(snapshot: Snapshot, width: int) -> Iterator[str]:
@@ -135,8 +143,10 @@ def remarks(snapshot: Snapshot, left_out: int) -> Iterator[str]:
         yield f"{left_out} locks and the like are at rest; --all lists them, too."
     if any(map(abandoned, snapshot.objects)):
         yield "repair --free makes the lock of a dead holder free, if what it guards is sound."
-    if stale := sum(thing.stale for thing in snapshot.objects):
-        yield f"{stale} names are of objects that nobody uses; unlink --stale removes them."
+    if stale := [shown(thing.name) for thing in snapshot.objects if thing.stale]:
+        yield f"Nobody uses {enumeration(stale)}: unlink --stale removes such names."
+    if snapshot.hidden:
+        yield "The kernel hides who waits (/proc/sys/kernel/yama/ptrace_scope); root sees it."
     yield from idle(snapshot)
     yield from blocked(snapshot)
 

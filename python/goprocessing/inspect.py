@@ -113,7 +113,7 @@ class Object:
     robust: bool  # a lock or semaphore that outlives its holders
     holders: tuple[Holder, ...]
     waiters: tuple[Waiter, ...]
-    # Somebody may wait, also if it could not be found out who: /proc/sys/kernel/yama.
+    # Somebody may wait, also if it could not be found out who.
     awaited: bool
     problem: str
 
@@ -122,6 +122,9 @@ class Object:
 class Snapshot:
     objects: tuple[Object, ...]
     processes: tuple[Process, ...]  # that use one of the objects
+    # The kernel does not show this user what some of them wait for:
+    # /proc/sys/kernel/yama/ptrace_scope.
+    hidden: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,7 @@ def snapshot() -> Snapshot:
     return Snapshot(
         tuple(map(_object, found["objects"])),
         tuple(Process(**process) for process in found["processes"]),
+        found["hidden"],
     )
 
 
