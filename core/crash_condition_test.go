@@ -21,7 +21,7 @@ type conditionScene struct {
 	lock   *Lock
 	tokens *Semaphore // its value is changed with the lock only
 	quiet  atomic.Bool
-	alive  [4]plight // of the survivors
+	alive  [4]atomic.Uint64 // the survivors' states
 }
 
 // inWait and hasWaited: what a consumer knows besides. In the wait it may have the
@@ -51,12 +51,12 @@ var conditions = primitive{
 	},
 	victims: map[string]func([]*os.File, *plight) error{
 		"consume": onCondition(func(c *Condition, lock *Lock, tokens *Semaphore, p *plight) error {
-			return consumeToken(context.Background(), c, lock, tokens, p)
+			return consumeToken(context.Background(), c, lock, tokens, &p.state)
 		}),
 		"consume in time": onCondition(func(c *Condition, lock *Lock, tokens *Semaphore, p *plight) error {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rand.N(200_000)))
 			defer cancel()
-			err := consumeToken(ctx, c, lock, tokens, p)
+			err := consumeToken(ctx, c, lock, tokens, &p.state)
 			if err == context.DeadlineExceeded {
 				return nil
 			}
@@ -105,23 +105,23 @@ func onCondition(work func(*Condition, *Lock, *Semaphore, *plight) error) func([
 }
 
 // consumeToken takes a token, waiting for it.
-func consumeToken(ctx context.Context, c *Condition, lock *Lock, tokens *Semaphore, p *plight) error {
-	p.state.Store(wants)
+func consumeToken(ctx context.Context, c *Condition, lock *Lock, tokens *Semaphore, state *atomic.Uint64) error {
+	state.Store(wants)
 	if err := lock.Lock(context.Background()); err != nil {
 		return err
 	}
-	p.state.Store(has)
+	state.Store(has)
 	var err error
 	for err == nil && !tokens.TryAcquire() {
-		p.state.Store(inWait)
+		state.Store(inWait)
 		err = c.Wait(ctx, lock)
-		p.state.Store(hasWaited)
+		state.Store(hasWaited)
 	}
-	p.state.Store(frees)
+	state.Store(frees)
 	if e := lock.Unlock(); e != nil {
 		return e
 	}
-	p.state.Store(0)
+	state.Store(0)
 	return err
 }
 
@@ -136,8 +136,8 @@ func (s *conditionScene) survivors() []func(context.Context) error {
 			if err := s.lock.Lock(ctx); err != nil {
 				return err
 			}
-			s.alive[0].state.Store(has)
-			defer s.alive[0].state.Store(0)
+			s.alive[0].Store(has)
+			defer s.alive[0].Store(0)
 			s.taken.Add(1)
 			if err := s.tokens.Release(); err != nil {
 				return err
@@ -190,7 +190,7 @@ func (s *conditionScene) settled(bool) (bool, error) {
 // held reports whether a survivor knows that it has the lock.
 func (s *conditionScene) held() bool {
 	for i := range s.alive {
-		switch s.alive[i].state.Load() {
+		switch s.alive[i].Load() {
 		case has, hasWaited:
 			return true
 		}

@@ -67,7 +67,7 @@ func isFault(function ast.Expr) bool {
 // What is shared by a run's processes: plights, and behind them the noise, which a process
 // that is to live for a moment need not make.
 const (
-	sizeOfPlights = 4096
+	sizeOfPlights = (victimsAtOnce*unsafe.Sizeof(plight{}) + 4095) &^ 4095
 	sizeOfShared  = sizeOfPlights + sizeOfNoise
 )
 
@@ -79,7 +79,7 @@ func newPlights(t testing.TB) (*os.File, []plight) {
 	}
 	f := os.NewFile(uintptr(fd), "plights")
 	t.Cleanup(func() { _ = f.Close() })
-	if _, err := f.WriteAt(noise(), sizeOfPlights); err != nil {
+	if _, err := f.WriteAt(noise(), int64(sizeOfPlights)); err != nil {
 		t.Fatal(err)
 	}
 	p, _, err := openPlights(f)
@@ -95,6 +95,6 @@ func openPlights(f *os.File) (p []plight, noise []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p = unsafe.Slice((*plight)(m), sizeOfPlights/unsafe.Sizeof(plight{}))
+	p = unsafe.Slice((*plight)(m), victimsAtOnce)
 	return p, unsafe.Slice((*byte)(unsafe.Add(m, sizeOfPlights)), sizeOfNoise), nil
 }

@@ -23,7 +23,7 @@ var shutdowns = primitive{
 	sources: []string{"internal/stream/shutdown", "internal/stream/doorbell", "internal/stream/chunk", "internal/futex/"},
 	fresh:   true,
 	make: func(t testing.TB) scene {
-		s := &shutQueue{queueScene: makeQueueScene(t, false)}
+		s := &shutQueue{queueScene: makeQueueScene(t, func(q *JoinableQueue) error { return q.Queue.Create(0) })}
 		for n := range uint32(30) {
 			if err := s.q.PutItemWithin(parcel{n: n}.mixed(), atOnce()); err != nil {
 				t.Fatal(err)

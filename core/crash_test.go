@@ -62,8 +62,19 @@ type scene interface {
 // plight is what a victim tells the survivors, in memory that they share: what it was
 // about, word by word as its role defines it.
 type plight struct {
-	state atomic.Uint64
-	words [7]atomic.Uint64
+	state   atomic.Uint64
+	words   [7]atomic.Uint64
+	journal [1 << 14]entry // of a worker
+}
+
+func (p *plight) reset() {
+	p.state.Store(0)
+	for i := range p.words {
+		p.words[i].Store(0)
+	}
+	for i := 0; i < len(p.journal) && p.journal[i].state != 0; i++ {
+		p.journal[i].state = 0
+	}
 }
 
 // victim is a process that dies: when it has passed a point a number of times, or else
@@ -476,10 +487,7 @@ func (c *crash) survive(ctx context.Context, i int, work func(context.Context) e
 // start starts a victim.
 func (c *crash) start(v *victim) error {
 	v.plight = &c.plights[v.slot]
-	v.plight.state.Store(0)
-	for i := range v.plight.words {
-		v.plight.words[i].Store(0)
-	}
+	v.plight.reset()
 	v.cmd = exec.Command(os.Args[0])
 	v.cmd.Env = append(os.Environ(),
 		"GOGC=1000", // those who live so shortly need not collect
