@@ -77,8 +77,8 @@ func received(n int, err error, length *C.uint64_t) C.int {
 		*length = C.uint64_t(n)
 		return 0
 	}
-	if long, ok := err.(core.TooLong); ok {
-		*length = C.uint64_t(long)
+	if err == core.ErrTooLong {
+		*length = C.uint64_t(n)
 	}
 	return result(err)
 }
@@ -135,9 +135,10 @@ func gop_names(buf unsafe.Pointer, capacity C.uint64_t, n *C.uint64_t) C.int {
 	names, err := core.Names()
 	all := strings.Join(append(names, ""), "\x00")
 	if err == nil && len(all) > int(capacity) {
-		err = core.TooLong(len(all))
+		err = core.ErrTooLong
 	}
-	return received(copy(bytes(buf, capacity), all), err, n)
+	copy(bytes(buf, capacity), all)
+	return received(len(all), err, n)
 }
 
 //export gop_queue_put
@@ -179,8 +180,8 @@ func store(got core.Received, err error, r *C.gop_received) C.int {
 		}
 		return 0
 	}
-	if long, ok := err.(core.TooLong); ok {
-		r.len = C.uint64_t(long)
+	if err == core.ErrTooLong {
+		r.len = C.uint64_t(got.Len)
 	}
 	return result(err)
 }

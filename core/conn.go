@@ -212,7 +212,7 @@ func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
 	if err == nil {
 		return bytes.Clone(small[:n]), nil
 	}
-	return receiveLong(err, func(buf []byte) (int, error) { return c.RecvWithin(buf, l) })
+	return receiveLong(n, err, func(buf []byte) (int, error) { return c.RecvWithin(buf, l) })
 }
 
 // All receives the messages one after the other, one for each turn of the loop. That the
@@ -323,7 +323,7 @@ const firstHangupLook = int64(20e6)
 
 // RecvWithin receives a message into buf and returns its length, within the limit
 // l, for language bindings. A message that does not fit stays, and the error is a
-// TooLong.
+// ErrTooLong, with its length.
 func (c *Conn) RecvWithin(buf []byte, l *Limit) (int, error) {
 	if err := c.check(Readable); err != nil {
 		return 0, err

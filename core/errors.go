@@ -43,11 +43,10 @@ var (
 	ErrCorrupt = shm.ErrCorrupt
 	// ErrLayout: what was to be opened was made by another version.
 	ErrLayout = shm.ErrLayout
+	// ErrTooLong: an item does not fit the buffer of GetWithin or RecvWithin, and stays
+	// where it is. They return its length with it.
+	ErrTooLong = stream.ErrTooLong
 )
-
-// TooLong is the error for an item that does not fit the buffer of GetWithin or
-// RecvWithin: its length in bytes.
-type TooLong = stream.TooLong
 
 // Errno returns the errno that C callers get for err, 0 for nil.
 func Errno(err error) unix.Errno {
@@ -68,16 +67,15 @@ func Errno(err error) unix.Errno {
 		return unix.EPERM
 	case ErrBuffers:
 		return unix.EBADMSG
+	case ErrTooLong:
+		return unix.EMSGSIZE
 	case ErrClosed:
 		return unix.EBADF
 	case io.EOF:
 		return unix.EPIPE
 	}
-	switch err := err.(type) {
-	case unix.Errno:
-		return err
-	case TooLong:
-		return unix.EMSGSIZE
+	if errno, ok := err.(unix.Errno); ok {
+		return errno
 	}
 	return wrappedErrno(err)
 }

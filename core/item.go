@@ -33,18 +33,14 @@ func ReleaseExtent(s *Segment, r Ref) { stream.ExtentsOf(s).Release(r) }
 // smallItem is how long an item may be that is received without asking for its length.
 const smallItem = 512
 
-// receiveLong receives an item after an attempt that ended with err: again if the item
-// was too long, as often as another takes its place.
-func receiveLong(err error, receive func(buf []byte) (int, error)) ([]byte, error) {
-	for {
-		long, ok := err.(TooLong)
-		if !ok {
-			return nil, err
-		}
-		buf := make([]byte, long)
-		var n int
+// receiveLong receives an item after an attempt that ended with n and err: again if the
+// item was too long, as often as another takes its place.
+func receiveLong(n int, err error, receive func(buf []byte) (int, error)) ([]byte, error) {
+	for err == ErrTooLong {
+		buf := make([]byte, n)
 		if n, err = receive(buf); err == nil {
 			return buf[:n], nil
 		}
 	}
+	return nil, err
 }

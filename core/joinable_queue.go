@@ -107,7 +107,7 @@ func (q *JoinableQueue) abandoned() ([]byte, error) {
 	if err == nil {
 		return bytes.Clone(small[:n]), nil
 	}
-	return receiveLong(err, take)
+	return receiveLong(n, err, take)
 }
 
 // AbandonedWithin takes one of the items that Abandoned returns, as ReceiveWithin, for

@@ -97,12 +97,11 @@ func wayOfConn(c *Conn) *way {
 // take receives an item, whose extents it keeps.
 func (w *way) take(l *Limit) (parcel, error) {
 	r, err := w.receive(w.buf, l)
-	for ; err != nil; r, err = w.receive(w.buf, l) {
-		long, ok := err.(TooLong)
-		if !ok {
-			return parcel{}, err
-		}
-		w.buf = make([]byte, long)
+	for ; err == ErrTooLong; r, err = w.receive(w.buf, l) {
+		w.buf = make([]byte, r.Len)
+	}
+	if err != nil {
+		return parcel{}, err
 	}
 	data := w.buf[:r.Len]
 	var buffers [][]byte

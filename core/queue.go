@@ -246,7 +246,7 @@ func (q *Queue) PutMany(ctx context.Context, items [][]byte) (int, error) {
 func (q *Queue) GetMany(ctx context.Context, limit int) ([][]byte, error) {
 	b := make(Batch, manyBytes)
 	n, size, err := q.GetManyWithin(b, uint64(max(limit, 0)), within(ctx))
-	if _, long := err.(TooLong); long || err == ErrBuffers {
+	if err == ErrTooLong || err == ErrBuffers {
 		item, err := q.Get(ctx) // it may lie in an extent without having buffers
 		return [][]byte{item}, err
 	}
@@ -272,7 +272,7 @@ func (q *Queue) get(l *Limit) ([]byte, error) {
 	if err == nil {
 		return bytes.Clone(small[:n]), nil
 	}
-	return receiveLong(err, func(buf []byte) (int, error) { return q.GetWithin(buf, l) })
+	return receiveLong(n, err, func(buf []byte) (int, error) { return q.GetWithin(buf, l) })
 }
 
 // PutWithin is Put within the limit l, for language bindings.
@@ -295,7 +295,7 @@ func (q *Queue) PutItemWithin(item *Item, l *Limit) error {
 
 // GetWithin takes the oldest item into buf and returns its length, within the
 // limit l, for language bindings. An item that does not fit stays, and the error
-// is a TooLong; or ErrBuffers, if it has any.
+// is ErrTooLong, with its length; or ErrBuffers, if it has any.
 func (q *Queue) GetWithin(buf []byte, l *Limit) (int, error) {
 	if q.s.FD < 0 {
 		return 0, ErrClosed
@@ -324,7 +324,7 @@ func (q *Queue) PutManyWithin(b Batch, l *Limit) (put uint64, rest Batch, err er
 
 // GetManyWithin takes items as a batch into buf, within the limit l, for language
 // bindings: at least one, and at most limit. It returns how many, and how many bytes
-// they take. A TooLong tells how many the first one would take. ErrBuffers: the first
+// they take; with ErrTooLong, how many the first one would take. ErrBuffers: the first
 // one has an extent, and is to be received by itself.
 func (q *Queue) GetManyWithin(buf []byte, limit uint64, l *Limit) (n uint64, size int, err error) {
 	if q.s.FD < 0 {

@@ -379,7 +379,7 @@ func TestErrno(t *testing.T) {
 	for err, want := range map[error]unix.Errno{
 		nil: 0, ErrEmpty: unix.EAGAIN, ErrFull: unix.EAGAIN, ErrTaskDone: unix.ERANGE,
 		ErrShutdown: unix.ESHUTDOWN, ErrNoBell: unix.ENOTSUP,
-		TooLong(5): unix.EMSGSIZE, ErrKind: unix.EINVAL, ErrLayout: unix.EPROTO,
+		ErrTooLong: unix.EMSGSIZE, ErrKind: unix.EINVAL, ErrLayout: unix.EPROTO,
 		ErrClosed: unix.EBADF, fmt.Errorf("growing: %w", unix.ENOSPC): unix.ENOSPC,
 		errors.New("unknown"): unix.EIO,
 	} {
@@ -464,7 +464,7 @@ func TestNoGarbageOfLargeItems(t *testing.T) {
 	buffers := [][]byte{large, nil, large, nil, nil, nil, nil, large}
 	var batch Batch
 	for n := range 10 {
-		batch = batch.Append(make([]byte, 10*n))
+		batch = batch.Append(make([]byte, 400-10*n))
 	}
 	receive := func(s *Segment, r Received, err error, refs int) {
 		if err != nil || r.Refs != refs {
@@ -483,14 +483,14 @@ func TestNoGarbageOfLargeItems(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		l := Limit{How: Block, Deadline: 1}
-		item := Item{Parts: [3][]byte{buf[:10], nil, buf[:10]}, Buffers: buffers}
+		item := Item{Parts: [3][]byte{buf[:300], nil, buf[:10]}, Buffers: buffers}
 		if Errno(q.PutItemWithin(&item, &l)) != 0 || Errno(q.PutItemWithin(&item, &l)) != unix.ETIMEDOUT {
 			t.Error("put")
 		}
 		if _, err := q.GetWithin(buf, &l); Errno(err) != unix.EBADMSG {
 			t.Error("get")
 		}
-		if _, err := q.ReceiveWithin(nil, &l); Errno(err) != unix.EMSGSIZE {
+		if r, err := q.ReceiveWithin(nil, &l); r.Len != 16*len(buffers)+310 || Errno(err) != unix.EMSGSIZE {
 			t.Error("receive")
 		}
 		r, err := q.ReceiveWithin(buf, &l)
@@ -500,6 +500,9 @@ func TestNoGarbageOfLargeItems(t *testing.T) {
 		}
 		if Errno(q.PutWithin(large, &l)) != 0 {
 			t.Error("put")
+		}
+		if n, err := q.GetWithin(nil, &l); n != len(large) || Errno(err) != unix.EMSGSIZE {
+			t.Error("get")
 		}
 		if n, err := q.GetWithin(buf, &l); n != len(large) || err != nil {
 			t.Error("get")
@@ -517,6 +520,9 @@ func TestNoGarbageOfLargeItems(t *testing.T) {
 		if Errno(a.SendWithin(large, &l)) != unix.ETIMEDOUT {
 			t.Error("send")
 		}
+		if n, err := b.RecvWithin(nil, &l); n != len(large) || Errno(err) != unix.EMSGSIZE {
+			t.Error("receive")
+		}
 		for range 4 {
 			if n, err := b.RecvWithin(buf, &l); n != len(large) || err != nil {
 				t.Error("receive")
@@ -527,6 +533,9 @@ func TestNoGarbageOfLargeItems(t *testing.T) {
 		}
 		if n, _, err := many.PutManyWithin(batch, &l); n != 0 || Errno(err) != unix.ETIMEDOUT {
 			t.Error("put many")
+		}
+		if n, size, err := many.GetManyWithin(nil, 100, &l); n != 0 || size != 408 || Errno(err) != unix.EMSGSIZE {
+			t.Error("get many")
 		}
 		if n, _, err := many.GetManyWithin(buf, 100, &l); n != 10 || err != nil {
 			t.Error("get many")

@@ -86,7 +86,7 @@ func (t *Stream) putSome(s *shm.Segment, b Bell, items Batch, most uint64, l *fu
 
 // GetMany takes the oldest items, at most as many as buf has room for as a batch and no
 // more than limit, waiting for one as l allows. It returns how many, and how many bytes
-// of buf they take. Errors: as Get; TooLong tells how many bytes the first one takes.
+// of buf they take; with ErrTooLong, how many the first one takes. Errors: as Get.
 func (t *Stream) GetMany(s *shm.Segment, buf []byte, limit uint64, l *futex.Limit) (n uint64, size int, err error) {
 	slept := false
 	for {
@@ -133,11 +133,13 @@ func (v *view) takeMany(buf []byte, limit uint64) (n uint64, size int, passed bo
 		next := head
 		used, err := v.takeRecord(&next, buf[size:])
 		if err == nil && t.mode&keeps != 0 {
-			err = v.keepRecord(gets+n, head, binary.NativeEndian.Uint64(buf[size:]))
+			if err = v.keepRecord(gets+n, head, binary.NativeEndian.Uint64(buf[size:])); err != nil {
+				used = 0
+			}
 		}
 		if err != nil {
 			if n == 0 {
-				return 0, 0, false, err
+				return 0, used, false, err
 			}
 			break // the next call will tell
 		}
@@ -181,7 +183,7 @@ func (v *view) takeRecord(p *position, buf []byte) (size int, err error) {
 		return 0, shm.ErrBounds
 	}
 	if recordSize(n) > uint64(len(buf)) {
-		return 0, v.tooLong(&reading{}, recordSize(n))
+		return v.tooLong(&reading{}, recordSize(n))
 	}
 	binary.NativeEndian.PutUint64(buf, n)
 	if err := v.read(&head, buf[recordHeader:recordHeader+n]); err != nil {

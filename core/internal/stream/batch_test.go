@@ -64,8 +64,8 @@ func TestBatchesAreItems(t *testing.T) {
 					return
 				}
 				if first := recordSize(uint64(len(reference[0]))); first > uint64(len(buf)) {
-					if err != TooLong(first) {
-						r.Fatalf("%v for a record of %d bytes", err, first)
+					if err != ErrTooLong || uint64(size) != first {
+						r.Fatalf("%v, %d for a record of %d bytes", err, size, first)
 					}
 					return
 				}

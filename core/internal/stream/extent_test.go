@@ -21,8 +21,8 @@ func receive(t testing.TB, q *Stream, s *shm.Segment) (data []byte, buffers [][]
 	t.Helper()
 	r, err := q.TryReceive(s, nil, now)
 	var buf []byte
-	if long, ok := err.(TooLong); ok {
-		buf = make([]byte, long)
+	if err == ErrTooLong {
+		buf = make([]byte, r.Len)
 		r, err = q.TryReceive(s, buf, now)
 	}
 	if err != nil || r.Len != len(buf) {

@@ -110,14 +110,14 @@ func use(t testing.TB, q *Stream, s *shm.Segment) {
 		_ = q.TryPut(s, nil, record(small), &futex.Limit{})
 		_, _, _ = q.PutMany(s, nil, Batch{}.Append(small).Append(room).Append(nil), soon())
 
-		_, err := q.TryGet(s, small, &futex.Limit{})
-		if long, ok := err.(TooLong); ok {
+		long, err := q.TryGet(s, small, &futex.Limit{})
+		if err == ErrTooLong {
 			_, _ = q.Get(s, make([]byte, long), soon())
 		}
 		r, err := q.Receive(s, small, soon())
 		buf := small
-		if long, ok := err.(TooLong); ok {
-			buf = make([]byte, long)
+		if err == ErrTooLong {
+			buf = make([]byte, r.Len)
 			r, err = q.Receive(s, buf, soon())
 		}
 		if err == nil {

@@ -132,12 +132,11 @@ type receiver struct {
 func (to *receiver) receive(q *Stream, s *shm.Segment, l *futex.Limit) (item, error) {
 	x := ExtentsOf(s)
 	r, err := q.Receive(s, to.buf, l)
-	for ; err != nil; r, err = q.Receive(s, to.buf, l) {
-		long, ok := err.(TooLong)
-		if !ok {
-			return item{}, err
-		}
-		to.buf = make([]byte, long)
+	for ; err == ErrTooLong; r, err = q.Receive(s, to.buf, l) {
+		to.buf = make([]byte, r.Len)
+	}
+	if err != nil {
+		return item{}, err
 	}
 	buf := to.buf[:r.Len]
 	var pieces [][]byte

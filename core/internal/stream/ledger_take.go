@@ -104,14 +104,15 @@ func (v *view) receive(r *reading, word uint64, buf, ref []byte, l *futex.Limit)
 	n := word & maxItem
 	if word&hasRefs == 0 {
 		if n > uint64(len(buf)) {
-			return got, 0, v.tooLong(r, n)
+			got.Len, err = v.tooLong(r, n)
+			return got, 0, err
 		}
 		return Received{Len: int(n)}, 0, v.readFrom(r, buf[:n])
 	}
 	whole := word&isWhole != 0
-	count, to, err := v.readExtents(r, n, whole, buf, ref)
+	count, to, long, err := v.readExtents(r, n, whole, buf, ref)
 	if err != nil {
-		return got, 0, err
+		return Received{Len: long}, 0, err
 	}
 	x := ExtentsOf(v.s)
 	for i := range count {
@@ -168,7 +169,7 @@ func (v *view) takeManyKept(buf []byte, limit uint64) (n uint64, size int, passe
 		used, err := v.retakeRecord(buf[size:])
 		if err != nil {
 			if n == 0 {
-				return 0, 0, false, err
+				return 0, used, false, err
 			}
 			return n, size, false, nil // the next call will tell
 		}
@@ -178,8 +179,8 @@ func (v *view) takeManyKept(buf []byte, limit uint64) (n uint64, size int, passe
 		return n, size, false, nil
 	}
 	more, used, passed, err := v.takeMany(buf[size:], limit-n)
-	if n > 0 {
-		err = nil
+	if n > 0 && err != nil {
+		return n, size, false, nil
 	}
 	return n + more, size + used, passed, err
 }
@@ -204,7 +205,7 @@ func (v *view) retakeRecord(buf []byte) (size int, err error) {
 		return 0, shm.ErrBounds
 	}
 	if recordSize(n) > uint64(len(buf)) {
-		return 0, v.tooLong(&from, recordSize(n))
+		return v.tooLong(&from, recordSize(n))
 	}
 	by, err := k.self()
 	if err != nil {

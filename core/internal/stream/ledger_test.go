@@ -438,8 +438,8 @@ func TestAbandoned(t *testing.T) {
 		t.Errorf("%d items, %d unfinished", q.Len(), q.Unfinished())
 	}
 	buf := make([]byte, 10)
-	if _, err := q.AbandonCopy(s, buf[:9], now); err != TooLong(10) {
-		t.Error(err)
+	if n, err := q.AbandonCopy(s, buf[:9], now); err != ErrTooLong || n != 10 {
+		t.Error(n, err)
 	}
 	for i := range 2 {
 		if n, err := q.AbandonCopy(s, buf, now); err != nil || !bytes.Equal(buf[:n], pattern(i, 10)) {

@@ -16,13 +16,10 @@ var (
 	ErrFull  = errors.New("stream is full")
 	ErrDone  = errors.New("more items marked done than were put")
 	ErrShut  = errors.New("stream was shut down")
+	// ErrTooLong: the item does not fit the buffer, and stays where it is. The length
+	// that is returned with it is the item's.
+	ErrTooLong = errors.New("item is longer than the buffer")
 )
-
-// TooLong is what Get returns for an item that does not fit the buffer; it has
-// that many bytes, and stays where it is.
-type TooLong uint64
-
-func (TooLong) Error() string { return "item is longer than the buffer" }
 
 // view is a stream together with the mapping through which it is seen.
 type view struct {
@@ -443,7 +440,7 @@ func (t *Stream) WakeNextPut() {
 }
 
 // TryGet takes the oldest item into buf and returns its length. Errors: ErrEmpty,
-// ErrShut, TooLong, ErrBuffers, unix.EBUSY.
+// ErrShut, ErrTooLong, ErrBuffers, unix.EBUSY.
 func (t *Stream) TryGet(s *shm.Segment, buf []byte, l *futex.Limit) (int, error) {
 	var ref [refSize]byte
 	r, err := t.tryReceive(s, buf, ref[:], l)
@@ -468,7 +465,7 @@ func copyExtent(s *shm.Segment, ref Ref, buf []byte) (int, error) {
 
 // TryReceive is TryGet for those who use large data where it lies: buf is to hold
 // the references to the item's extents, one behind the other, and then what of
-// the item's data is in none; TooLong tells how much that is.
+// the item's data is in none; how much that is comes with ErrTooLong.
 func (t *Stream) TryReceive(s *shm.Segment, buf []byte, l *futex.Limit) (Received, error) {
 	return t.tryReceive(s, buf, nil, l)
 }
@@ -494,7 +491,10 @@ func (t *Stream) tryReceive(s *shm.Segment, buf, ref []byte, l *futex.Limit) (Re
 		return r, nil
 	}
 	t.endGet(s, 0, false)
-	if err == ErrEmpty {
+	switch err {
+	case ErrTooLong:
+		return r, err
+	case ErrEmpty:
 		err = t.nothing()
 	}
 	return Received{}, err
@@ -579,7 +579,8 @@ func (v *view) take(buf, ref []byte) (r Received, passed bool, err error) {
 	size := recordSize(n)
 	if word&hasRefs == 0 {
 		if n > uint64(len(buf)) {
-			return r, false, v.tooLong(&reading{}, n)
+			r.Len, err = v.tooLong(&reading{}, n)
+			return r, false, err
 		}
 		if err := v.read(&head, buf[:n]); err != nil {
 			return r, false, err
@@ -598,22 +599,22 @@ func (v *view) take(buf, ref []byte) (r Received, passed bool, err error) {
 	return r, head.chunk() != start.chunk(), nil
 }
 
-// tooLong is the error for an item of n bytes, of which a part was read. Callers make
-// a buffer of that size, so it must not be more than can be there.
-func (v *view) tooLong(r *reading, n uint64) error {
+// tooLong returns ErrTooLong for an item of n bytes, of which a part was read. Callers
+// make a buffer of that size, so it must not be more than can be there.
+func (v *view) tooLong(r *reading, n uint64) (int, error) {
 	if r.k == nil && n > v.t.pending() || n >= largeItem && n > v.s.Memory() {
-		return shm.ErrBounds
+		return 0, shm.ErrBounds
 	}
-	return TooLong(n)
+	return int(n), ErrTooLong
 }
 
 // takeExtents reads the rest of a record that refers to extents, and makes them
 // this process's own. beside is how many bytes they hold.
 func (v *view) takeExtents(p *position, n uint64, whole bool, buf, ref []byte) (r Received, beside uint64, err error) {
 	from := reading{head: *p}
-	count, to, err := v.readExtents(&from, n, whole, buf, ref)
+	count, to, long, err := v.readExtents(&from, n, whole, buf, ref)
 	if err != nil {
-		return r, 0, err
+		return Received{Len: long}, 0, err
 	}
 	*p = from.head
 	for i := range count {
@@ -628,35 +629,37 @@ func (v *view) takeExtents(p *position, n uint64, whole bool, buf, ref []byte) (
 }
 
 // readExtents reads the rest of a record that refers to extents. to is what it stored:
-// the references, and behind them the data.
-func (v *view) readExtents(r *reading, n uint64, whole bool, buf, ref []byte) (count uint64, to []byte, err error) {
+// the references, and behind them the data. long comes with ErrTooLong.
+func (v *view) readExtents(r *reading, n uint64, whole bool, buf, ref []byte) (count uint64, to []byte, long int, err error) {
 	count, rest, err := v.references(r, n)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, 0, err
 	}
 	if whole && (count != 1 || rest != refSize) {
-		return 0, nil, shm.ErrBounds
+		return 0, nil, 0, shm.ErrBounds
 	}
 	to = buf
 	if ref != nil {
 		if !whole {
-			return 0, nil, ErrBuffers
+			return 0, nil, 0, ErrBuffers
 		}
 		to = ref
 	}
 	if rest > uint64(len(to)) {
-		return 0, nil, v.tooLong(r, rest)
+		long, err = v.tooLong(r, rest)
+		return 0, nil, long, err
 	}
 	to = to[:rest]
 	if err := v.readFrom(r, to); err != nil {
-		return 0, nil, err
+		return 0, nil, 0, err
 	}
 	if ref != nil {
 		if n := DecodeRef(ref).Len; n > uint64(len(buf)) {
-			return 0, nil, v.tooLong(r, n)
+			long, err = v.tooLong(r, n)
+			return 0, nil, long, err
 		}
 	}
-	return count, to, nil
+	return count, to, 0, nil
 }
 
 // readHeader returns the header at p and advances p. Records are aligned, so it lies in

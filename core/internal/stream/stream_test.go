@@ -64,12 +64,11 @@ func put(t testing.TB, q *Stream, s *shm.Segment, item []byte) {
 
 func get(t testing.TB, q *Stream, s *shm.Segment) []byte {
 	t.Helper()
-	_, err := q.TryGet(s, nil, now)
+	long, err := q.TryGet(s, nil, now)
 	if err == nil {
 		return []byte{}
 	}
-	long, ok := err.(TooLong)
-	if !ok {
+	if err != ErrTooLong {
 		t.Fatalf("getting: %v", err)
 	}
 	buf := make([]byte, long)
