@@ -4,6 +4,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -203,7 +204,7 @@ type rlockScene struct {
 }
 
 var rlocks = primitive{
-	sources: []string{"internal/arena/rlock", "internal/arena/semaphore"},
+	sources: []string{"internal/arena/rlock", "internal/arena/semaphore", "internal/arena/repair"},
 	make: func(t testing.TB) scene {
 		s := &rlockScene{arenaScene: makeArenaScene(t)}
 		k, err := s.a.NewRLock()
@@ -215,6 +216,25 @@ var rlocks = primitive{
 		return s
 	},
 	victims: map[string]func([]*os.File, *plight) error{
+		// As one who knows that the thread has died which has the lock.
+		"free": onArena(func(a *Arena, p *plight) error {
+			k, err := a.RLock(firstSmall)
+			if err != nil {
+				return err
+			}
+			pid, thread := uint32(os.Getpid()), uint32(1)
+			for {
+				p.state.Store(wants)
+				if err := k.Lock(context.Background(), uint64(pid)<<32|uint64(thread)); err != nil {
+					return err
+				}
+				p.state.Store(frees)
+				if !arena.FreeLock(a.s, firstSmall, pid, thread) {
+					return errors.New("somebody else has freed the lock")
+				}
+				p.state.Store(0)
+			}
+		}),
 		"acquire": onArena(func(a *Arena, p *plight) error {
 			k, err := a.RLock(firstSmall)
 			if err != nil {
