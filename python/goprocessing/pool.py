@@ -59,6 +59,21 @@ class Pool(pool.Pool):
         self._quick_put, self._quick_get = tasks.put, tasks.get
         self._pool = Workers(tasks)
 
+    # As many chunks as for the workers that there are to be: when one has died there may
+    # be none for the moment, by which the standard library would divide.
+    def _map_async(
+        self, func: Any, iterable: Any, mapper: Any, chunksize: int | None = None, *callbacks: Any
+    ) -> Any:
+        if chunksize is None:
+            self._check_running()  # type: ignore[attr-defined]
+            if not hasattr(iterable, "__len__"):
+                iterable = list(iterable)
+            workers: int = self._processes  # type: ignore[attr-defined]
+            chunksize = -(-len(iterable) // (4 * workers))
+        return super()._map_async(  # type: ignore[misc]
+            func, iterable, mapper, chunksize, *callbacks
+        )
+
     # The standard library's lets a result or two be received that are under way, and
     # then waits for ever if there are more than there is room for.
     @classmethod
