@@ -67,3 +67,27 @@ def test_modules_that_the_fork_server_imports_first() -> None:
     program = ["imports_a_module.py", "forkserver", "imported"]
     output = lines(run("-m", "goprocessing", *program, cwd=SCRIPTS))
     assert output[:3] == [f"{depth} goprocessing" for depth in (1, 2, 3)]
+
+
+def test_a_pool_whose_worker_dies(method: str) -> None:
+    output = lines(run("-m", "goprocessing", SCRIPTS / "dying_worker.py", method))
+    assert output == [
+        *["isinstance: True", "WorkerDied goprocessing", "[1]"] * 3,
+        "[1] True multiprocessing [1]",
+    ]
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_pools_are_substituted_when_they_are_imported(imported: bool) -> None:
+    program = [
+        "import inspect, pickle, sys, goprocessing",
+        "from multiprocessing import pool" if imported else "pass",
+        "goprocessing.install()",
+        f"assert ('multiprocessing.pool' in sys.modules) == {imported}",
+        "from multiprocessing import pool",
+        "assert pool.__loader__ is pool.__spec__.loader and inspect.getsource(pool.Pool)",
+        "assert pickle.loads(pickle.dumps(pool.Pool)) is pool.Pool",
+        "assert 'goprocessing.pool' not in sys.modules",
+        "with pool.Pool(1) as workers: print(type(workers).__module__)",
+    ]
+    assert lines(run("-c", "\n".join(program))) == ["goprocessing.pool"]

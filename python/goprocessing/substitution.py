@@ -11,7 +11,9 @@ this package's pipes and locks.
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing.context as context
+import sys
 from multiprocessing import connection, queues, reduction, spawn, synchronize
 
 from . import connection as our_connection
@@ -43,6 +45,7 @@ _FUNCTIONS: tuple[tuple[Any, Any, tuple[str, ...]], ...] = (
     (connection, our_connection, ("Pipe", "wait")),
     (reduction, our_reduction, ("recv_handle", "send_handle")),
 )
+_POOL = "multiprocessing.pool"
 _MARK = "goprocessing"
 
 _original_preparation_data = spawn.get_preparation_data
@@ -70,6 +73,49 @@ def _substitute(theirs: Any, ours: Any) -> None:
     theirs.__new__ = __new__
 
 
+def _substitute_pool(module: Any) -> None:
+    theirs = module.Pool
+
+    def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if cls is theirs:
+            from .pool import Pool
+
+            cls = Pool
+        return object.__new__(cls)
+
+    __new__.__wrapped__ = theirs.__init__  # type: ignore[attr-defined]
+    theirs.__new__ = __new__
+
+
+class _PoolLoader:
+    """Loads `multiprocessing.pool`, and substitutes what is in it."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def exec_module(self, module: Any) -> None:
+        module.__loader__ = module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _substitute_pool(module)
+
+
+class _PoolFinder:
+    """Finds `multiprocessing.pool`, which takes long to import, when a program does."""
+
+    @classmethod
+    def find_spec(cls, name: str, *_: object) -> Any:
+        if name != _POOL:
+            return None
+        sys.meta_path.remove(cls)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            spec.loader = _PoolLoader(spec.loader)  # type: ignore[assignment]
+        return spec
+
+
 def _get_preparation_data(name: str) -> dict[str, Any]:
     # A spawned process unpickles it before anything of the program.
     return {_MARK: _Install(), **_original_preparation_data(name)}
@@ -86,6 +132,10 @@ def install() -> None:
     _installed = True
     for theirs, ours in _CLASSES:
         _substitute(theirs, ours)
+    if _POOL in sys.modules:
+        _substitute_pool(sys.modules[_POOL])
+    else:
+        sys.meta_path.insert(0, _PoolFinder)
     for theirs, ours, names in _FUNCTIONS:
         for name in names:
             setattr(theirs, name, getattr(ours, name))
