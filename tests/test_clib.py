@@ -150,7 +150,7 @@ def test_exported_symbols(installed: Installation, which: str) -> None:
     assert sorted(line.split()[-1] for line in symbols.splitlines()) == sorted(listed)
 
 
-@pytest.mark.parametrize("source", ["pipe.c", "errors.c", "threads.c", "language.cc"])
+@pytest.mark.parametrize("source", ["pipe.c", "errors.c", "names.c", "threads.c", "language.cc"])
 def test_programs_that_need_nobody(programs: Programs, source: str) -> None:
     with running(programs(source)):
         pass
