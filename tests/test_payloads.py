@@ -114,6 +114,20 @@ def ordered(item: Any) -> Any:
     return item
 
 
+def test_messages(go_peer: Path) -> None:
+    name = next(NAMES)
+    with subprocess.Popen([go_peer, "answer", name, ""]) as process:
+        try:
+            with named.open_pipe(name, timeout=LIMIT) as pipe:
+                for item in ITEMS["pickle"]:
+                    pipe.send(item)
+                    assert pipe.poll(LIMIT)
+                    assert same(ordered(pipe.recv()), [ordered(item)]), repr(item)[:100]
+            assert process.wait(LIMIT) == 0
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_protocols(go_peer: Path, protocol: int) -> None:
     with recoded(go_peer, "pickle", None) as exchange:

@@ -114,6 +114,17 @@ func recode[T any](codec core.Codec) func(from, to string) {
 	}
 }
 
+// answer sends back what it receives, as one object in a list.
+func answer(name, _ string) {
+	c := must(core.OpenPipe(ctx, name))
+	typed := core.NewTypedConn[[]any, any](c, pickle.Codec{})
+	for v, err := range typed.All(ctx) {
+		check(err)
+		check(typed.Send(ctx, []any{v}))
+	}
+	check(c.Close())
+}
+
 func main() {
 	log.SetFlags(0)
 	parts := map[string]func(string, string){
@@ -121,6 +132,7 @@ func main() {
 		"json": recode[any](json.Codec{}), "json records": recode[record](json.Codec{}),
 		"msgpack": recode[any](msgpack.Codec{}), "msgpack records": recode[record](msgpack.Codec{}),
 		"pickle": recode[any](pickle.Codec{}), "pickle records": recode[record](pickle.Codec{}),
+		"answer": answer,
 	}
 	parts[os.Args[1]](os.Args[2], os.Args[3])
 }
