@@ -56,6 +56,13 @@ demo: .venvs/pythons ## Set up everything and run the main job: a parallel word 
 	$(title) 'python -m goprocessing.examples.wordcount'
 	@.venvs/$(first)/bin/python -P -m goprocessing.examples.wordcount
 
+.PHONY: demo-go
+demo-go: .venvs/pythons $(GO) ## Hash the same files with workers in Python and in Go, which find a queue by its name
+	@$(MAKE) .venvs/$(first)/installed
+	@$(GO) build -buildvcs=false -o .venvs/hash ./core/examples/hash
+	$(title) 'python -m goprocessing.examples.hashing'
+	@.venvs/$(first)/bin/python -P -m goprocessing.examples.hashing --go .venvs/hash
+
 .PHONY: test
 test: .venvs/pythons ## Set up everything and run all tests: Go, then each CPython >= 3.11
 	+@$(MAKE) --jobs=2 --keep-going LABELS=1 test-go $$(sed 's/^\([^ ]*\).*/test-\1/' .venvs/pythons)

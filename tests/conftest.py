@@ -109,20 +109,26 @@ def children() -> list[int]:
         return [int(child) for child in file.read().split()]
 
 
-@pytest.fixture(scope="session")
-def go_peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program in Go in tests/peers."""
-    go = shutil.which(os.environ.get("GO", "go")) or shutil.which(ROOT / ".venvs/tools/go")
+def build_go(package: str, folder: Path) -> Path:
+    """A program in Go. That on the PATH may be older than the one which make has brought."""
+    known = os.environ.get("GO"), str(ROOT / ".venvs/tools/go"), "go"
+    go = next(filter(None, map(shutil.which, filter(None, known))), None)
     if go is None:
         pytest.skip("there is no Go")
-    program = tmp_path_factory.mktemp("peers") / "peer"
+    program = folder / Path(package).name
     subprocess.run(
-        [go, "build", "-buildvcs=false", "-o", program, "./tests/peers"],
+        [go, "build", "-buildvcs=false", "-o", program, f"./{package}"],
         cwd=ROOT,
         env={**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"},
         check=True,
     )
     return program
+
+
+@pytest.fixture(scope="session")
+def go_peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in Go in tests/peers."""
+    return build_go("tests/peers", tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture(scope="session", autouse=True)

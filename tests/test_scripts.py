@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from goprocessing import __version__
+
+from .conftest import build_go
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -188,6 +192,36 @@ def test_wordcount(method: str, arguments: list[str], tmp_path: Path) -> None:
         ["1,000", "one"],
     ]
     assert output[-1] == "the results agree"
+
+
+def test_hashing(tmp_path: Path) -> None:
+    go = build_go("core/examples/hash", tmp_path)
+    files = tmp_path / "files"
+    (files / "below").mkdir(parents=True)
+    (files / "empty").write_bytes(b"")
+    (files / "below/\u00e4 b").write_bytes(b"text" * 100_000)
+    for number in range(50):
+        (files / f"{number}").write_bytes(bytes(number))
+    (files / os.fsdecode(b"no text: \xff")).touch()
+    before = set(os.listdir("/dev/shm"))
+    output = lines(run("-m", "goprocessing.examples.hashing", "--workers", "2", "--go", go, files))
+    assert output[0].startswith("52 files, 0.4 MB; 2 workers")
+    assert [line[:18].rstrip() for line in output[1:4]] == [
+        "one process",
+        "workers in Python",
+        "workers in Go",
+    ]
+    assert output[4:] == ["the results agree"]
+    assert not [name for name in set(os.listdir("/dev/shm")) - before if "hashing" in name]
+
+
+def test_hashing_by_workers_that_fail(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    program = "goprocessing.examples.hashing"
+    failed = run("-m", program, "--go", shutil.which("false") or "", tmp_path)
+    assert failed.returncode == 1
+    assert failed.stderr == "hashing: a worker has ended: [1]\n"
+    assert run("-m", program, tmp_path / "missing").returncode == 2
 
 
 def test_wordcount_of_nothing(tmp_path: Path) -> None:
