@@ -123,7 +123,11 @@
 //
 // # Inspection
 //
-// Package core/inspect shows what is in all objects of a user's processes, who holds
-// them and who waits for them. It maps segments read-only and takes no lock. What it
-// reads of a shared word it learns from the package that lays it out (Snapshot).
+// Package core/inspect shows what is in all objects of a user, with and without names,
+// who uses them, who holds them and who waits for them. It maps segments read-only and
+// takes no lock. What it reads of a shared word it learns from the package that lays it
+// out (Snapshot). Who waits the kernel tells: on which word, or socket, a thread sleeps.
+//
+// It repairs, too, if asked to: what otherwise the next user of an object does, and the
+// lock of a holder that was killed.
 package core

@@ -164,6 +164,30 @@ def test_threads_that_wait() -> None:
     find(lambda thing: thing.limit == 70002 and thing.broken)
 
 
+def test_which_one_is_it() -> None:
+    name = f"inspect-{os.getpid()}"
+    a, b = goprocessing.Pipe()
+    known = {
+        "queue": goprocessing.Queue(),
+        "lock": goprocessing.Lock(),
+        "rlock": goprocessing.RLock(robust=True),
+        "semaphore": goprocessing.open_semaphore(name, create=True),
+        "event": goprocessing.Event(),
+        "condition": goprocessing.Condition(),
+        "barrier": goprocessing.Barrier(2),
+        "pipe": a,
+    }
+    goprocessing.unlink(name)
+    found = {thing.id: thing for thing in inspect.snapshot().objects}
+    for kind, thing in known.items():
+        assert found[inspect.identify(thing)].kind == kind
+    assert inspect.identify(a) == inspect.identify(b)
+    simple = goprocessing.SimpleQueue()
+    assert inspect.identify(simple) in {thing.id for thing in inspect.snapshot().objects}
+    with pytest.raises(TypeError, match="not an object that is shared"):
+        inspect.identify(threading.Lock())
+
+
 def test_semaphore() -> None:
     semaphore = goprocessing.BoundedSemaphore(70003)
     semaphore.acquire()

@@ -5,6 +5,8 @@
     for thing in inspect.snapshot().objects:
         print(thing.kind, thing.users, thing.holders, thing.waiters)
 
+`identify(lock)` is the id that a lock of this program has there.
+
 It answers who holds a lock, which queue is full and who waits for what, also when the
 program in question is stuck: objects are only looked at, never locked or changed, but
 by those functions that say so.
@@ -18,11 +20,16 @@ runtime in this one would add threads and signal handlers, and not live through 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from multiprocessing import spawn
 from os.path import dirname, join
+
+from . import _engine
+from .queues import SimpleQueue
+from .synchronize import _InSlot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ __all__ = [
     "Thread",
     "Waiter",
     "free",
+    "identify",
     "repair",
     "snapshot",
     "unlink_stale",
@@ -162,6 +170,29 @@ def snapshot() -> Snapshot:
         tuple(Process(**process) for process in found["processes"]),
         found["hidden"],
     )
+
+
+def identify(thing: object) -> str:
+    """The id that a queue, a connection, or a lock or one of its kin has in each snapshot:
+    that of its pipe, if it is an end of one, or a SimpleQueue."""
+    match thing:
+        case _InSlot():
+            slot: Any = thing
+            fd, offset = slot._handle()
+            return f"{_segment(fd)}+{offset}"
+        case _engine.Queue():
+            return _segment(thing._fileno())
+        case _engine.Connection():
+            return _segment(thing._descriptors()[0])
+        case SimpleQueue():
+            return identify(thing._reader)
+    raise TypeError(f"not an object that is shared by goprocessing: {thing!r}")
+
+
+def _segment(fd: int) -> str:
+    """As core/inspect has it."""
+    is_memfd = os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:")
+    return f"{'' if is_memfd else 'shm'}{os.fstat(fd).st_ino}"
 
 
 def unlink_stale(*names: str) -> list[str]:

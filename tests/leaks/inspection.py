@@ -20,6 +20,19 @@ def snapshots(stack: ExitStack) -> Use:
     return use
 
 
+@exercise("inspect.identify")
+def identities(stack: ExitStack) -> Use:
+    a, b = CTX.Pipe()
+    stack.callback(a.close)
+    stack.callback(b.close)
+    lock = CTX.Lock()
+
+    def use() -> None:
+        assert inspect.identify(a) == inspect.identify(b) != inspect.identify(lock)
+
+    return use
+
+
 @exercise("inspect.repair", "inspect.free", "inspect.unlink_stale")
 def repairs(stack: ExitStack) -> Use:
     def use() -> None:

@@ -375,6 +375,7 @@ def use_inspection() -> None:
         assert_type([stream.depth for stream in thing.streams], list[int])
         assert_type([(holder.pid, holder.of) for holder in thing.holders], list[tuple[int, str]])
         assert_type([(waiter.pid, waiter.to) for waiter in thing.waiters], list[tuple[int, str]])
+    assert_type(inspect.identify(goprocessing.Lock()), str)
     assert_type(inspect.unlink_stale("a", "b"), list[str])
     for repaired in inspect.repair() + inspect.free("1"):
         assert_type((repaired.id, repaired.done, repaired.problem), tuple[str, str, str])

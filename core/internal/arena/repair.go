@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"unsafe"
 
-	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 )
@@ -65,7 +64,6 @@ func FreeLock(s *shm.Segment, offset uint64, pid, tid uint32) bool {
 	if !m.owner.CompareAndSwap(uint64(pid)<<32|uint64(tid), 0) {
 		return false
 	}
-	fault.Here("dead holder's lock disowned")
 	m.depth.Store(0)
 	return m.Release() == nil
 }
