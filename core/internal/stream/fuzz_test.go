@@ -129,8 +129,8 @@ func use(t testing.TB, q *Stream, s *shm.Segment) {
 				ExtentsOf(s).Release(ref)
 			}
 		}
-		n, size, err := q.GetMany(s, room, 50, soon())
-		if b := Batch(room[:size]); err == nil {
+		if n, size, err := q.GetMany(s, room, 50, soon()); err == nil {
+			b := Batch(room[:size])
 			for range n {
 				if _, b, err = b.Next(); err != nil {
 					t.Errorf("%d items in %d bytes: %v", n, size, err)
