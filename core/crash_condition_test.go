@@ -4,12 +4,15 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/goprocessing/goprocessing/core/internal/arena"
 )
 
 // conditionScene has a producer of tokens and consumers that wait for them: no token
@@ -164,7 +167,12 @@ func (s *conditionScene) bury(v *victim, alone bool) error {
 		if _, err := s.c.NotifyWithin(1, always()); err != nil {
 			return err
 		}
-		v.plight.state.Store(has)
+	}
+	switch {
+	case arena.FreeLock(s.a.s, firstSmall, uint32(v.cmd.Process.Pid), 0):
+		return nil
+	case state == has, state == hasWaited:
+		return errors.New("the lock does not say who has it")
 	}
 	return s.deadHolders.bury(v, alone)
 }
