@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -157,6 +158,40 @@ func watchdog(t testing.TB, content []byte) {
 	t.Cleanup(func() { timer.Stop() })
 }
 
+// frugally makes sure that work takes no memory to speak of.
+func frugally(t testing.TB, s *shm.Segment, work func()) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	work()
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+		t.Errorf("allocated %d bytes", n)
+	}
+	if n := s.Memory(); n > 64<<20 {
+		t.Errorf("the segment takes %d bytes", n)
+	}
+}
+
+// whileSpoilt works while another goroutine applies patches, and closes the segment.
+func whileSpoilt(t testing.TB, s *shm.Segment, patches func() []byte, work func()) {
+	t.Helper()
+	var stop atomic.Bool
+	var spoiler sync.WaitGroup
+	spoiler.Go(func() {
+		for !stop.Load() {
+			spoil(s, patches())
+		}
+	})
+	watchdog(t, nil)
+	work()
+	stop.Store(true)
+	spoiler.Wait()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whatever words somebody wrote into the segment, calls return in time, touch nothing
 // beside the segment, and take no memory to speak of.
 func FuzzContent(f *testing.F) {
@@ -181,16 +216,7 @@ func FuzzContent(f *testing.F) {
 		populate(t, q, s)
 		spoil(s, patches)
 
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		use(t, q, s)
-		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
-			t.Errorf("allocated %d bytes", n)
-		}
-		if n := s.Memory(); n > 64<<20 {
-			t.Errorf("the segment takes %d bytes", n)
-		}
+		frugally(t, s, func() { use(t, q, s) })
 	})
 }
 
@@ -278,24 +304,6 @@ func TestRubbishAllTheTime(t *testing.T) {
 		Init(s, 0, 1, 200, 0)
 		q := Of(s, 0)
 		populate(t, q, s)
-		stop, stopped := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(stopped)
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					spoil(s, all[rand.N(len(all))])
-				}
-			}
-		}()
-		watchdog(t, nil)
-		use(t, q, s)
-		close(stop)
-		<-stopped
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+		whileSpoilt(t, s, func() []byte { return all[rand.N(len(all))] }, func() { use(t, q, s) })
 	}
 }

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"math/rand/v2"
-	"runtime"
 	"testing"
 	"unsafe"
 
@@ -81,16 +80,7 @@ func FuzzLedger(f *testing.F) {
 		defer s.Close()
 		spoil(s, patches)
 
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		useLedger(q, s)
-		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
-			t.Errorf("allocated %d bytes", n)
-		}
-		if n := s.Memory(); n > 64<<20 {
-			t.Errorf("the segment takes %d bytes", n)
-		}
+		frugally(t, s, func() { useLedger(q, s) })
 	})
 }
 
@@ -135,25 +125,9 @@ func TestRubbishInLedgerAllTheTime(t *testing.T) {
 	all := ledgerSeeds()
 	for i := range rounds {
 		q, s := spoiltLedger(t, i%2 == 0)
-		stop, stopped := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(stopped)
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					spoil(s, all[rand.N(len(all)/2)*2])
-				}
-			}
-		}()
-		watchdog(t, nil)
-		use(t, q, s)
-		useLedger(q, s)
-		close(stop)
-		<-stopped
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+		whileSpoilt(t, s, func() []byte { return all[rand.N(len(all)/2)*2] }, func() {
+			use(t, q, s)
+			useLedger(q, s)
+		})
 	}
 }
