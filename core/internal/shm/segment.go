@@ -3,7 +3,6 @@
 package shm
 
 import (
-	"errors"
 	"fmt"
 	"math/bits"
 	"sync/atomic"
@@ -79,15 +78,27 @@ type Segment struct {
 // Create makes s a new segment of the given kind, whose first size bytes are
 // allocated and zero but for the header. name is for /proc/*/maps.
 func (s *Segment) Create(name string, kind uint32, size int64) error {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
-	if errors.Is(err, unix.EINVAL) { // Linux before 6.3
-		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	fd, err := createMemfd(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // Linux before 6.3
+		fd, err = createMemfd(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	}
 	if err != nil {
 		return fmt.Errorf("creating a segment: %w", err)
 	}
 	fault.Here("file of a segment made")
 	return s.create(fd, kind, size, seal)
+}
+
+// createMemfd is unix.MemfdCreate, which leaves a copy of the name on the heap. Error: an
+// errno.
+func createMemfd(name string, flags int) (fd int, err error) {
+	var path [32]byte // with a zero behind it
+	copy(path[:len(path)-1], name)
+	r, _, errno := unix.Syscall(unix.SYS_MEMFD_CREATE, uintptr(unsafe.Pointer(&path)), uintptr(flags), 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(r), nil
 }
 
 // create makes s a segment in a new file, once that is protected. It owns fd, also if

@@ -179,3 +179,18 @@ func TestDiscard(t *testing.T) {
 		t.Errorf("kept %d bytes", got)
 	}
 }
+
+// Objects that come and go by the thousand leave no work for the collector.
+func TestCreateLeavesNoGarbage(t *testing.T) {
+	var s Segment
+	if n := testing.AllocsPerRun(100, func() {
+		if err := s.Create("goprocessing-queue", KindQueue, 4096); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
