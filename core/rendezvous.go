@@ -8,6 +8,7 @@ import (
 
 	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"github.com/goprocessing/goprocessing/core/internal/process"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"github.com/goprocessing/goprocessing/core/internal/socket"
 	"github.com/goprocessing/goprocessing/core/internal/stream"
@@ -21,8 +22,10 @@ import (
 // socketpair. Other guests, whom it has not accepted, find the connection closed, and
 // start over; so does whoever loses the other before the welcome.
 //
-// Killed anywhere, a host leaves at most the name, and its socket. A guest recognizes
-// that the host is gone by a lock (Segment.Host), and takes the name away.
+// Killed anywhere, a host leaves at most the name, and its socket. A guest looks whether
+// the host lives, as the segment says who that is, and takes the name of a dead one's
+// away. That the socket is closed does not tell: the host may be about to listen, and what
+// a dead one has forked has the socket still.
 
 // errAlone: the other side is gone, or there is another one by now.
 var errAlone = errors.New("alone")
@@ -121,11 +124,14 @@ func (c *Conn) meetHost(name string, modes uint32, l *Limit) (int, error) {
 	}
 	for {
 		welcome, err := socket.Welcomed(sock)
+		if welcome {
+			return sock, nil
+		}
 		if err == io.EOF {
 			err = errAlone
 		}
-		if welcome {
-			return sock, nil
+		if err == nil {
+			err = c.checkHost()
 		}
 		if err == nil {
 			_, _, err = socket.AwaitReadable(int32(sock), l)
@@ -148,21 +154,31 @@ func (c *Conn) connect(name string, l *Limit) (int, error) {
 		default:
 			return -1, fmt.Errorf("opening pipe %q: %w", name, err)
 		}
-		hosted, err := c.s.Hosted()
-		if err == nil && !hosted {
-			err = c.s.Unlink()
+		linked, err := c.s.Linked()
+		if err == nil && !linked {
+			err = errAlone // the host has met another guest, or given up
+		}
+		if err == nil {
+			err = c.checkHost()
+		}
+		if err == nil {
+			err = doze(l) // it is about to listen
 		}
 		if err != nil {
 			return -1, err
 		}
-		if linked, err := c.s.Linked(); err != nil || !linked {
-			return -1, errors.Join(err, errAlone)
-		}
-		// It is about to listen, or to be gone.
-		if err := doze(l); err != nil {
-			return -1, err
-		}
 	}
+}
+
+// checkHost makes sure that the host lives, or else takes its name away: errAlone.
+func (c *Conn) checkHost() error {
+	if stream.Of(&c.s, 0).Host().Alive() {
+		return nil
+	}
+	if err := c.s.Unlink(); err != nil {
+		return err
+	}
+	return errAlone
 }
 
 // doze lets others run.
@@ -188,6 +204,7 @@ func (c *Conn) host(name string, modes uint32, l *Limit) error {
 	for i := range uint32(2) {
 		stream.Init(&c.s, i, 2, 0, pipeBytes)
 	}
+	stream.Of(&c.s, 0).SetHost(process.Self)
 	c.disuse(modes)
 	sock, err := c.meetGuest(name, l)
 	if err != nil {
@@ -198,9 +215,6 @@ func (c *Conn) host(name string, modes uint32, l *Limit) error {
 }
 
 func (c *Conn) meetGuest(name string, l *Limit) (int, error) {
-	if err := c.s.Host(); err != nil {
-		return -1, err
-	}
 	err := c.s.Link(name)
 	if errors.Is(err, unix.EEXIST) || errors.Is(err, shm.ErrUnlinked) {
 		return -1, errAlone

@@ -255,6 +255,63 @@ func TestOpenPipeOfProcesses(t *testing.T) {
 	checkNothingLeft(t)
 }
 
+func init() {
+	// It has a child that keeps its socket, as one that it has forked would.
+	children["wait for a guest"] = func([]*os.File) error {
+		go func() {
+			_, _ = OpenPipe(context.Background(), os.Getenv(nameVariable))
+		}()
+		var sockets []int
+		for len(sockets) == 0 {
+			time.Sleep(time.Millisecond)
+			for fd := range 100 {
+				if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 1 {
+					sockets = append(sockets, fd)
+				}
+			}
+		}
+		cmd := exec.Command("sleep", "100")
+		cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(sockets[0]), "socket")}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		fmt.Println(cmd.Process.Pid)
+		return cmd.Wait()
+	}
+}
+
+// A socket that a dead host's child still has keeps nobody waiting.
+func TestOpenPipeOfDeadHost(t *testing.T) {
+	name := newName(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"=wait for a guest", nameVariable+"="+name)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var sleeper int
+	if _, err := fmt.Fscan(out, &sleeper); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Kill(sleeper, unix.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	a, b, errs := met(t, name, nil, nil)
+	if errs != [2]error{} {
+		t.Fatal(errs)
+	}
+	exchange(t, a, b)
+}
+
 // Many at once meet two by two.
 func TestOpenPipeOfMany(t *testing.T) {
 	const pairs = 20

@@ -19,12 +19,10 @@ import (
 //   - unlinking is write-locked by whoever takes the name away, from before the look
 //     whether the name still is the segment's: unlink(2) goes by the name, which might
 //     otherwise belong to another one by then. What is unlinked is never named again.
-//   - hosting is write-locked by whoever waits for somebody else to open the segment of a
-//     pipe, from before that has a name.
 const (
 	inUse = iota
 	unlinking
-	hosting
+	lockBytes
 )
 
 func lockFile(fd, command int, kind int16, first, n int64) error {
@@ -49,7 +47,7 @@ func Unlink(name string) error {
 // UnlinkStale is Unlink for a segment that no process has any more; unix.EBUSY: one has.
 func UnlinkStale(name string) error {
 	return unlink(name, func(fd int, _ *unix.Stat_t) error {
-		err := lockFile(fd, unix.F_OFD_SETLK, unix.F_WRLCK, inUse, 2)
+		err := lockFile(fd, unix.F_OFD_SETLK, unix.F_WRLCK, 0, lockBytes)
 		if err == unix.EAGAIN || err == unix.EACCES {
 			return unix.EBUSY
 		}
@@ -176,21 +174,6 @@ func isStale(name string) bool {
 	if unix.Fstat(fd, &st) != nil || !isPrivate(&st) {
 		return false
 	}
-	locked, err := isLocked(fd, inUse)
-	return err == nil && !locked
+	l := unix.Flock_t{Type: unix.F_WRLCK, Start: inUse, Len: 1}
+	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l) == nil && l.Type == unix.F_UNLCK
 }
-
-// isLocked reports whether others have locked a byte.
-func isLocked(fd int, at int64) (bool, error) {
-	l := unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1}
-	err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &l)
-	return l.Type != unix.F_UNLCK, err
-}
-
-// Host marks a segment made by CreateFile as one that this process waits at.
-func (s *Segment) Host() error {
-	return lockFile(int(s.FD), unix.F_OFD_SETLK, unix.F_WRLCK, hosting, 1)
-}
-
-// Hosted reports whether the process lives that has called Host.
-func (s *Segment) Hosted() (bool, error) { return isLocked(int(s.FD), hosting) }

@@ -36,6 +36,7 @@ import (
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/futex"
+	"github.com/goprocessing/goprocessing/core/internal/process"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 )
 
@@ -47,7 +48,8 @@ type Stream struct {
 	stride   uint32 // the stream's own chunks are base, base+stride, ...
 	base     uint32
 	mode     uint32 // keeps, redelivers, unused
-	_        [36]byte
+	host     process.ID
+	_        [28]byte
 
 	// Producers' lines; written under putLock.
 	putLock  futex.Mutex
@@ -185,6 +187,12 @@ func Init(s *shm.Segment, i, n uint32, maxItems, maxBytes uint64) {
 	}
 	t.get[0].head.Store(uint64(at(t.base, 0)))
 }
+
+// SetHost says of a new stream which process waits for somebody else to open it.
+func (t *Stream) SetHost(id process.ID) { t.host = id }
+
+// Host returns what SetHost said.
+func (t *Stream) Host() process.ID { return t.host }
 
 // Disuse marks a new stream of a pipe that only goes the other way.
 func (t *Stream) Disuse() { t.mode |= unused }
