@@ -80,6 +80,9 @@
 // second to make sure that nobody who was to wake them has died; they use no CPU
 // otherwise.
 //
+// The race detector of go test does not see shared memory: it reports what a lock of this
+// package guards in the memory of one process as not guarded. Goroutines have package sync.
+//
 // # Processes that are killed
 //
 // A process may be killed at any instruction. The locks of the engine know their
