@@ -362,7 +362,7 @@ def test_top_without_rich(tmp_path: Path) -> None:
     assert "pip install 'goprocessing[cli]'" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["ps", "top"])
+@pytest.mark.parametrize("command", ["ps", "top", "repair", "unlink"])
 def test_a_script_of_that_name_runs(command: str, tmp_path: Path) -> None:
     (tmp_path / command).write_text("import sys; print('ran', sys.argv)\n")
     assert run(command, "--json", cwd=tmp_path) == f"ran ['{command}', '--json']\n"

@@ -320,6 +320,13 @@ func TestHolderInGo(t *testing.T) {
 	if _, o := find(t, slotID(inodeOf(file), lock.Offset()), always); len(o.Holders) != 0 {
 		t.Errorf("free: %+v", o)
 	}
+	rlock := must(a.NewRLock())
+	if err := rlock.Lock(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, o := find(t, slotID(inodeOf(file), rlock.Offset()), always); o.Value != 1 || len(o.Holders) != 0 {
+		t.Errorf("taken by an owner that is no thread: %+v", o)
+	}
 }
 
 func TestSlots(t *testing.T) {
@@ -453,7 +460,7 @@ func TestNobodyIsWaitedFor(t *testing.T) {
 // What is said of a queue was true at some instant, whatever goes on, and those who go
 // on do not notice.
 func TestTraffic(t *testing.T) {
-	const items, room = 20_000, 10
+	const items, room = 10_000, 10
 	q, file := newQueue(t, room)
 	g := segmentBehind(t, int(file.Fd()))
 	ended := make(chan error)

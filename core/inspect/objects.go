@@ -170,6 +170,9 @@ func (o *Object) fill(n *arena.Snapshot, g *segment) {
 		o.Robust = true
 	}
 	for _, t := range n.Holders {
+		if t.Process.PID == 0 {
+			continue // the owner of an RLock may be any number, in Go
+		}
 		thread := threadOf(t.Process, t.TID)
 		// Without the time of its start, a pid may be that of another by now.
 		thread.Alive = thread.Alive && (t.Process.Start != 0 || g.isUsedBy(thread.PID))

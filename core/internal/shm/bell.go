@@ -17,7 +17,7 @@ import (
 // nobody takes bells away: it is the same one for all.
 //
 // A process that is killed on the way leaves at most a bell of a segment that has no
-// name, which sweep recognizes.
+// name, which Sweep recognizes.
 
 // bellPrefix is what the file names of this user's bells begin with.
 func bellPrefix() string { return "goprocessing-bell." + strconv.Itoa(unix.Geteuid()) + "." }
@@ -88,9 +88,9 @@ func openFIFO(path string) (int, error) {
 	return unix.Open(byDescriptor(is), unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 }
 
-// sweep takes away the bells of segments that have no name: one that was made before its
+// Sweep takes away the bells of segments that have no name: one that was made before its
 // segment is looked for had one before, and what has lost its name gets none again.
-func sweep() error {
+func Sweep() error {
 	bells, err := list(bellPrefix())
 	if err != nil || len(bells) == 0 {
 		return err

@@ -100,7 +100,7 @@ func unlink(name string, lock func(fd int, st *unix.Stat_t) error) error {
 		err = unlinkFile(at, lock)
 	}
 	if err == nil {
-		err = sweep()
+		err = Sweep()
 	}
 	return wrapUnlink(name, err)
 }
