@@ -60,6 +60,9 @@ func Pass(cmd *exec.Cmd, name string, object Passable) error {
 	for i, f := range files {
 		inode, err := inodeOf(int(f.Fd()))
 		if err != nil {
+			for _, f := range files {
+				err = errors.Join(err, f.Close())
+			}
 			return err
 		}
 		passed[i] = fmt.Sprintf("%d:%d", 3+len(cmd.ExtraFiles)+i, inode)

@@ -12,10 +12,10 @@ import (
 )
 
 var (
-	ErrEmpty = errors.New("stream is empty")
-	ErrFull  = errors.New("stream is full")
+	ErrEmpty = errors.New("queue is empty")
+	ErrFull  = errors.New("queue is full")
 	ErrDone  = errors.New("more items marked done than were put")
-	ErrShut  = errors.New("stream was shut down")
+	ErrShut  = errors.New("queue was shut down")
 	// ErrTooLong: the item does not fit the buffer, and stays where it is. The length
 	// that is returned with it is the item's.
 	ErrTooLong = errors.New("item is longer than the buffer")
