@@ -339,3 +339,52 @@ func TestFullBell(t *testing.T) {
 		t.Error("readable")
 	}
 }
+
+// Without descriptors nothing is made, and nothing is left.
+func TestCreateWithoutDescriptors(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	within := func(n uint64, open func() error) error {
+		few := unix.Rlimit{Cur: n, Max: limit.Max}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+				t.Fatal(err)
+			}
+		}()
+		return open()
+	}
+	eachKind(t, func(t *testing.T, open func(string, Mode) (object, error)) {
+		name := newName(t)
+		before := len(descriptors())
+		failures := 0
+		for n := uint64(3); ; n++ {
+			var o object
+			err := within(n, func() (err error) {
+				o, err = open(name, ModeCreate)
+				return err
+			})
+			if err == nil {
+				t.Cleanup(func() { _ = o.Close() })
+				break
+			}
+			if !errors.Is(err, unix.EMFILE) {
+				t.Fatalf("with %d descriptors: %v", n, err)
+			}
+			failures++
+			if names, err := Names(); err != nil || slices.Contains(names, name) {
+				t.Fatalf("with %d descriptors: the name is left, %v", n, err)
+			}
+			if now := len(descriptors()); now != before {
+				t.Fatalf("with %d descriptors: %d are open, and were %d", n, now, before)
+			}
+		}
+		if failures == 0 {
+			t.Error("no descriptor was needed")
+		}
+	})
+}

@@ -35,7 +35,7 @@ func use(fd int) error { return lockFile(fd, unix.F_OFD_SETLKW, unix.F_RDLCK, in
 
 // Unlink takes a name away, whatever has it. A segment lives on as long as it is mapped.
 func Unlink(name string) error {
-	err := unlink(name, func(fd int, _ *unix.Stat_t) error { return awaitUnlinking(fd) })
+	err := unlink(name, awaitUnlinking)
 	switch {
 	case errors.Is(err, ErrOwner), errors.Is(err, ErrKind), errors.Is(err, unix.ELOOP):
 		at, _ := path(name)
@@ -46,7 +46,7 @@ func Unlink(name string) error {
 
 // UnlinkStale is Unlink for a segment that no process has any more; unix.EBUSY: one has.
 func UnlinkStale(name string) error {
-	return unlink(name, func(fd int, _ *unix.Stat_t) error {
+	return unlink(name, func(fd int) error {
 		err := lockFile(fd, unix.F_OFD_SETLK, unix.F_WRLCK, 0, lockBytes)
 		if err == unix.EAGAIN || err == unix.EACCES {
 			return unix.EBUSY
@@ -67,18 +67,25 @@ func (s *Segment) Unlink() error {
 	return err
 }
 
-// unlink takes that name away, if it is the segment's.
+// unlink takes that name away, if it is the segment's. It needs no further descriptor, but
+// to sweep: whoever could not get one undoes by it what he has done.
 func (s *Segment) unlink(name string) error {
-	err := unlink(name, func(fd int, st *unix.Stat_t) error {
-		if st.Dev != s.device || st.Ino != s.inode {
-			return unix.ENOENT
-		}
-		return awaitUnlinking(fd)
-	})
-	if errors.Is(err, unix.ENOENT) {
+	at, err := path(name)
+	if err == nil {
+		err = awaitUnlinking(int(s.FD))
+	}
+	if err != nil {
+		return wrapUnlink(name, err)
+	}
+	err = unlinkLocked(at, FileID{s.device, s.inode})
+	_ = lockFile(int(s.FD), unix.F_OFD_SETLK, unix.F_UNLCK, unlinking, 1)
+	if err == errRenamed {
 		return nil
 	}
-	return err
+	if err == nil {
+		err = Sweep()
+	}
+	return wrapUnlink(name, err)
 }
 
 func awaitUnlinking(fd int) error {
@@ -90,7 +97,7 @@ var errRenamed = errors.New("renamed")
 
 // unlink takes a name away from a segment once lock has locked its file. It takes its
 // bell away as well, and those that others left when they were killed here.
-func unlink(name string, lock func(fd int, st *unix.Stat_t) error) error {
+func unlink(name string, lock func(fd int) error) error {
 	at, err := path(name)
 	if err != nil {
 		return err
@@ -112,35 +119,42 @@ func wrapUnlink(name string, err error) error {
 	return fmt.Errorf("removing the name %q: %w", name, err)
 }
 
-func unlinkFile(at string, lock func(fd int, st *unix.Stat_t) error) error {
+func unlinkFile(at string, lock func(fd int) error) error {
 	fd, err := openFile(at)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	var opened, now unix.Stat_t
-	if err := unix.Fstat(fd, &opened); err != nil {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	if !isPrivate(&opened) {
+	if !isPrivate(&st) {
 		return ErrOwner
 	}
-	if err := lock(fd, &opened); err != nil {
+	if err := lock(fd); err != nil {
 		return err
 	}
+	return unlinkLocked(at, FileID{st.Dev, st.Ino})
+}
+
+// unlinkLocked takes the name away from a file whose byte unlinking this process has
+// locked, and its bell as well. errRenamed: it is not the file's.
+func unlinkLocked(at string, file FileID) error {
 	fault.Here("segment locked to be unlinked")
-	err = unix.Fstatat(unix.AT_FDCWD, at, &now, unix.AT_SYMLINK_NOFOLLOW)
-	if err == unix.ENOENT || err == nil && now.Ino != opened.Ino {
+	var st unix.Stat_t
+	err := unix.Fstatat(unix.AT_FDCWD, at, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err == unix.ENOENT || err == nil && (FileID{st.Dev, st.Ino}) != file {
 		return errRenamed
+	}
+	if err == nil {
+		err = unix.Unlink(at)
 	}
 	if err != nil {
 		return err
 	}
-	if err := unix.Unlink(at); err != nil {
-		return err
-	}
 	fault.Here("segment unlinked")
-	if err := unix.Unlink(bellPath(opened.Ino)); err != unix.ENOENT {
+	if err := unix.Unlink(bellPath(file.Inode)); err != unix.ENOENT {
 		return err
 	}
 	return nil
