@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import goprocessing
 import pytest
+from goprocessing import _engine
 
 from .test_memory import MIB, held
 
@@ -72,7 +75,7 @@ def make(request: pytest.FixtureRequest) -> Any:
 
 def drain(q: Any) -> None:
     while not q.empty():
-        q.get()
+        q.get_bytes()
     with suppress(AttributeError, ValueError):
         while True:
             q.task_done()
@@ -104,6 +107,77 @@ def test_put_many_and_get_many(make: Any) -> None:
     assert fail_each(use, lambda: drain(q)) > 10
     q.put_many(ITEMS)
     assert [q.get() for _ in ITEMS] == ITEMS
+
+
+@pytest.mark.parametrize("size", [300, 300_000])
+def test_put_bytes_and_get_bytes(make: Any, size: int) -> None:
+    q = make()
+
+    def use() -> None:
+        q.put_bytes(bytes(size))
+        q.get_bytes()
+
+    use()
+    fail_each(use, lambda: drain(q))
+    q.put_bytes(bytes(size))
+    assert q.get_bytes() == bytes(size)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_codecs() -> None:
+    """Those in C: a frame that there is no memory for is a SystemError in CPython 3.11."""
+    codec: Any = SimpleNamespace(encode=bytes.fromhex, decode=int)
+    q: Any = _engine.Queue(codec=codec)
+
+    def use() -> None:
+        q.put("3132")
+        q.put_many(["33", "34"])
+        assert q.get() == 12
+        q.get_many()
+        q.put_bytes(b"no number")
+        try:
+            q.get()
+        except ValueError:
+            pass
+        q.put_bytes(b"no number")
+        try:
+            q.get_many()
+        except ValueError:
+            pass
+
+    use()
+    assert fail_each(use, lambda: drain(q)) > 10
+    q.put("35")
+    assert q.get() == 5
+
+
+def test_names() -> None:
+    name = f"test-allocations-{os.getpid()}"
+
+    def use() -> None:
+        fds = _engine.open_queue(name, _engine.GOP_CREATE, 3)
+        os.close(fds[0])
+        os.close(fds[1])
+        _engine.names()
+        _engine.unlink(name)
+        handle = _engine.open_slot(name, _engine.GOP_CREATE, _engine.GOP_SLOT_EVENT)
+        os.close(handle[0])
+        try:
+            _engine.open_queue(name, _engine.GOP_OPEN, 3)
+        except OSError:
+            pass
+        _engine.unlink(name)
+        try:
+            _engine.open_pipe(_engine.Connection, name, True, True, 0)
+        except OSError:
+            pass
+
+    def clear() -> None:
+        with suppress(FileNotFoundError):
+            _engine.unlink(name)
+
+    use()
+    assert fail_each(use, clear) > 5
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -85,11 +85,11 @@ def _in_slot(
     parts: tuple[Any, ...] = (),
 ) -> Any:
     _check(name)
-    fd, offset = _engine.open_slot(name, _mode(create), kind, value, limit)
+    handle = _engine.open_slot(name, _mode(create), kind, value, limit)
     try:
-        return cls._attach(fd, offset, *parts)
+        return cls._attach(*handle, *parts)
     except BaseException:
-        os.close(fd)
+        os.close(handle[0])
         raise
 
 

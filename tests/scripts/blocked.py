@@ -3,6 +3,7 @@
 With argv[2] "masked", another thread takes the signals that are to end or interrupt it.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from goprocessing import (
     Queue,
     RLock,
     Semaphore,
+    open_pipe,
 )
 from goprocessing.connection import wait
 from goprocessing.reduction import recv_handle, send_handle
@@ -50,6 +52,7 @@ def calls():
     lock, semaphore, event = Lock(), Semaphore(0), Event()
     lock.acquire()
     rlock, condition, barrier = RLock(), Condition(), Barrier(2)
+    name = f"test-blocked-{os.getpid()}"
     holder = Holder(rlock)
 
     def wait_for_notify(*timeout):
@@ -67,6 +70,8 @@ def calls():
         "put with timeout": (lambda: full.put("second", timeout=1000), full.get),
         "get_many": (queue.get_many, lambda: queue.put("released")),
         "put_many": (lambda: full.put_many(["second"]), full.get),
+        "get_bytes": (queue.get_bytes, lambda: queue.put("released")),
+        "put_bytes": (lambda: full.put_bytes(b"second"), full.get),
         "put of a large item": (lambda: full.put(bytes(1 << 20)), full.get),
         "join": (joinable.join, joinable.task_done),
         "recv": (ours.recv, lambda: theirs.send("released")),
@@ -75,6 +80,7 @@ def calls():
         "poll": (lambda: ours.poll(None), lambda: theirs.send("released")),
         "recv_handle": (lambda: recv_handle(ours), lambda: send_handle(theirs, 0, None)),
         "wait for a connection": (lambda: wait([ours]), lambda: theirs.send("released")),
+        "open_pipe": (lambda: open_pipe(name), lambda: open_pipe(name)),
         "acquire": (lock.acquire, lock.release),
         "acquire with timeout": (lambda: lock.acquire(timeout=1000), lock.release),
         "acquire semaphore": (semaphore.acquire, semaphore.release),
