@@ -140,7 +140,7 @@ def processes(snapshot: Snapshot, width: int) -> Iterator[str]:
 def remarks(snapshot: Snapshot, left_out: int) -> Iterator[str]:
     """What is to be known besides, the most important last: that stays on the screen."""
     if left_out:
-        yield f"{left_out} locks and the like are at rest; --all lists them, too."
+        yield f"{left_out} more at rest: locks and the like; --all lists them, too."
     if any(map(abandoned, snapshot.objects)):
         yield "repair --free makes the lock of a dead holder free, if what it guards is sound."
     if stale := [shown(thing.name) for thing in snapshot.objects if thing.stale]:

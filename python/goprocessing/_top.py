@@ -92,7 +92,7 @@ class View:
             table.add_row(*map(Text, self.cells(thing)), style="bold" if full else None)
         title = (
             f"{len(snapshot.objects)} objects of {len(snapshot.processes)} processes;"
-            f" {len(snapshot.objects) - len(shown)} locks and the like are at rest"
+            f" {len(snapshot.objects) - len(shown)} more at rest: locks and the like"
         )
         return Group(
             Text(title),
