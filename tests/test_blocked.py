@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from goprocessing import _blocked, _listing, inspect
+from goprocessing import _blocked, _listing, _top, inspect
 
 from .test_inspect import CTX, blocked, find, sleepers_are_hidden
 
@@ -169,6 +169,18 @@ def test_the_kernel_hides_who_waits() -> None:
         "lock 7 is held by 1; somebody may wait",
         "queue 7 is full (1 of 1); somebody may wait",
     ]
+
+
+def test_top_says_for_how_long() -> None:
+    view, held = _top.View(), snapshot(thing(holders=(holder(1),), waiters=(waiter(2, "acquire"),)))
+    expected = {100.0: "", 100.5: "", 107.9: " (7 s)"}
+    for now, lasting in expected.items():
+        view.add(held, now)
+        (sentence,) = view.lasting(_blocked.blocked(held))
+        assert sentence == f"lock 7 is held by 1; 2 waits to acquire{lasting}"
+    view.add(snapshot(), 108.0)
+    view.add(held, 120.0)
+    assert [*view.lasting(_blocked.blocked(held))] == [*_blocked.blocked(held)]
 
 
 def test_a_table_of_many() -> None:

@@ -16,7 +16,7 @@ from ._listing import at_rest, held, row, size, state, used_by, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Group
 
@@ -54,6 +54,8 @@ class History:
 class View:
     def __init__(self) -> None:
         self._histories: dict[str, History] = {}
+        self._since: dict[str, float] = {}  # when a sentence was first true
+        self._now = 0.0
 
     def add(self, snapshot: Snapshot, now: float) -> None:
         self._histories = {
@@ -64,6 +66,16 @@ class View:
         for thing in snapshot.objects:
             if thing.streams:
                 self._histories[thing.id].add(thing, now)
+        sentences = (*blocked(snapshot), *idle(snapshot))
+        self._since = {line: self._since.get(line, now) for line in sentences}
+        self._now = now
+
+    def lasting(self, sentences: Iterable[str]) -> Iterator[str]:
+        """The sentences, with how long they have been seen to be true: who is blocked for
+        an instant is not stuck."""
+        for line in sentences:
+            seconds = int(self._now - self._since[line])
+            yield f"{line} ({seconds} s)" if seconds else line
 
     def cells(self, thing: Object) -> tuple[str, ...]:
         identity, kind = row(thing)[:2]
@@ -97,8 +109,8 @@ class View:
         return Group(
             Text(title),
             Text(),
-            *(Text(line, style="red") for line in blocked(snapshot)),
-            *(Text(line, style="dim") for line in idle(snapshot)),
+            *(Text(line, style="red") for line in self.lasting(blocked(snapshot))),
+            *(Text(line, style="dim") for line in self.lasting(idle(snapshot))),
             table,
         )
 
