@@ -4,7 +4,6 @@ package core
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -50,28 +49,10 @@ func watchedQueue() primitive {
 	return p
 }
 
-func (p parcel) header() []byte {
-	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint64(nil, p.producer), p.n)
-}
-
 // plain is the parcel as an item of its data only, seldom of more than a chunk.
 func (p parcel) plain() *Item {
 	sizes := [...]int{0, 3000, 50, 0, 9, 90_000, 700, 20_000}
 	return &Item{Parts: [3][]byte{p.header(), p.bytes(sizes[p.n%8])}}
-}
-
-// large is the parcel as an item with buffers, most of them so small that processes are
-// rather at work on the extents than copying.
-func (p parcel) large() *Item {
-	item := &Item{Parts: [3][]byte{p.header()}}
-	for k := range (p.n + 1) % 4 {
-		size := 16
-		if p.n%19 == 0 {
-			size = 300_000 * int(k)
-		}
-		item.Buffers = append(item.Buffers, p.bytes(size))
-	}
-	return item
 }
 
 func (p parcel) mixed() *Item {
@@ -116,26 +97,20 @@ func carryingBatches(sources []string, o opening) primitive {
 }
 
 func carryingAny(sources []string, form func(parcel) *Item, many bool, o opening) primitive {
-	shape := func(ways post) post {
-		for _, w := range ways {
-			w.form = form
-		}
-		return ways
-	}
 	role := func(work func(ways post, p *plight) error) func([]*os.File, *plight) error {
 		return func(files []*os.File, p *plight) error {
 			ways, err := o.open(files)
 			if err != nil {
 				return err
 			}
-			return work(shape(ways), p)
+			return work(ways.of(form), p)
 		}
 	}
 	return primitive{
 		sources: sources,
 		make: func(t testing.TB) scene {
 			s := o.make(t)
-			s.post, s.many = shape(s.post), many
+			s.post, s.many = s.post.of(form), many
 			s.begin()
 			return s
 		},
@@ -496,35 +471,11 @@ func (s *posted) checkMemory() error {
 		segments[from.segment] = true
 	}
 	for segment := range segments {
-		streams := uint32(1)
-		if s.post[0].queue == nil {
-			streams = 2
-		}
-		if err := checkSegment(segment, streams); err != nil {
+		if err := checkSegment(segment, s.post[0].streams()); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// checkSegment validates streams that nobody uses, and in which nothing is.
-func checkSegment(s *Segment, streams uint32) error {
-	for i := range streams {
-		t := stream.Of(s, i)
-		if n := t.Len(); n != 0 {
-			return fmt.Errorf("%d items are left", n)
-		}
-		if err := t.Check(s); err != nil {
-			return err
-		}
-	}
-	x := stream.ExtentsOf(s)
-	x.RecoverLost()
-	owned, err := x.Check()
-	if err == nil && owned != 0 {
-		err = fmt.Errorf("%d extents are lost", owned)
-	}
-	return err
 }
 
 func (s *posted) close() {

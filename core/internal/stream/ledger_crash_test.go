@@ -3,72 +3,24 @@
 package stream
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/goprocessing/goprocessing/core/internal/fault"
 	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
-	"golang.org/x/sys/unix"
 )
 
-const takerVariable = "GOPROCESSING_TEST_TAKER"
-
-func init() {
-	if os.Getenv(takerVariable) != "" {
-		fmt.Fprintln(os.Stderr, runTaker())
-		os.Exit(1)
-	}
-}
-
-// numbered is item i, which has extents if it is one of ten.
-func numbered(i int) *Record {
-	r := &Record{Parts: [3][]byte{binary.NativeEndian.AppendUint64(nil, uint64(i)), pattern(i, i%300)}}
-	if i%10 == 0 {
-		r.Buffers = [][]byte{pattern(i, 100), pattern(i, 200)}
-	}
-	return r
-}
-
-// receiveNumbered takes an item, which is whole, and releases its extents.
-func receiveNumbered(q *Stream, s *shm.Segment) (int, error) {
-	var buf [500]byte
-	r, err := q.TryReceive(s, buf[:], now)
-	if err != nil {
-		return 0, err
-	}
-	data := buf[r.Refs*refSize : r.Len]
-	n := int(binary.NativeEndian.Uint64(data))
-	want := numbered(n)
-	torn := r.Refs != len(want.Buffers) || !bytes.Equal(data[8:], want.Parts[1])
-	x := ExtentsOf(s)
-	for i := range r.Refs {
-		ref := DecodeRef(buf[i*refSize:])
-		b, err := x.Bytes(ref)
-		torn = torn || err != nil || !bytes.Equal(b, want.Buffers[i])
-		x.Release(ref)
-	}
-	if torn {
-		return 0, fmt.Errorf("item %d is torn", n)
-	}
-	return n, nil
-}
+func init() { children["take and mark"] = runTaker }
 
 // What a taker writes to its standard output before and after it marks an item.
 const marking, marked = "<", ">"
 
 // runTaker takes and marks items until it dies, or there are none.
-func runTaker() error {
-	s := new(shm.Segment)
-	if err := s.Open(3, shm.KindQueue); err != nil {
-		return err
-	}
+func runTaker(s *shm.Segment) error {
 	q := Of(s, 0)
 	batch := make([]byte, 10_000)
 	for round := 0; ; round++ {
@@ -105,20 +57,13 @@ func runTaker() error {
 // killTaker has a taker die at a point, and returns whether it did, and what it wrote.
 func killTaker(t *testing.T, s *shm.Segment, point string, passes int) (died bool, marks string) {
 	t.Helper()
-	fd, err := unix.FcntlInt(uintptr(s.FD), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := os.NewFile(uintptr(fd), "segment")
-	defer file.Close()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), takerVariable+"=1", fmt.Sprintf("%s=%s:%d", fault.Variable, point, passes))
-	cmd.ExtraFiles = []*os.File{file}
+	cmd := newChild(t, s, "take and mark")
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%s:%d", fault.Variable, point, passes))
 	var out, failure strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &failure
-	err = cmd.Run()
+	err := cmd.Run()
 	died = err != nil && err.Error() == "signal: killed"
-	if !died && failure.String() != "<nil>\n" {
+	if !died && failure.String() != "take and mark: <nil>\n" {
 		t.Fatalf("%v: %s", err, failure.String())
 	}
 	return died, out.String()

@@ -20,52 +20,35 @@ func init() {
 	}
 }
 
-// mixed is an item with up to three buffers or, if its number is odd, small data.
-func (i item) mixed() *Record {
-	r := &Record{Parts: [3][]byte{i.header()}}
-	if i.n%2 == 1 {
-		r.Parts[1] = i.bytes(0, i.n%100)
-		return r
-	}
-	for k := range i.n / 2 % 4 {
-		r.Buffers = append(r.Buffers, i.bytes(k, 16))
-	}
-	return r
-}
-
 // runAlone puts and gets items of all kinds through both streams, for ever.
 func runAlone(s *shm.Segment) error {
 	debug.SetGCPercent(-1)
 	first, second := Of(s, 0), Of(s, 1)
-	r := receiver{record: item.mixed}
-	buf := make([]byte, 1000)
-	for i := newProducer(); ; i.n += 2 {
-		if err := first.Put(s, nil, i.mixed(), forever); err != nil {
+	buf := make([]byte, 2000)
+	for i := 0; ; i += 10 {
+		if err := first.TryPut(s, nil, record(pattern(i, i%100)), now); err != nil {
 			return err
 		}
-		moved, err := r.receive(first, s, forever)
-		if err != nil {
+		if _, err := first.TryGet(s, buf, now); err != nil {
 			return err
 		}
-		if err := second.Put(s, nil, moved.mixed(), forever); err != nil {
-			return err
+		for _, q := range []*Stream{first, second} {
+			if err := q.Put(s, nil, numbered(i), now); err != nil {
+				return err
+			}
+			if _, err := receiveNumbered(q, s); err != nil {
+				return err
+			}
 		}
-		r.release(s, 0)
-		if _, err := r.receive(second, s, forever); err != nil {
-			return err
-		}
-		r.release(s, 1)
-
 		var b Batch
-		for k := range uint32(3) {
-			odd := item{i.producer, i.n + 2*k + 1}.mixed()
-			b = b.Append(append(odd.Parts[0], odd.Parts[1]...))
+		for k := range 3 {
+			b = b.Append(pattern(i, k))
 		}
-		if _, _, err := first.PutMany(s, nil, b, forever); err != nil {
+		if _, _, err := first.PutMany(s, nil, b, now); err != nil {
 			return err
 		}
 		for range 2 { // two items, then one
-			if _, _, err := first.GetMany(s, buf, 2, forever); err != nil {
+			if _, _, err := first.GetMany(s, buf, 2, now); err != nil {
 				return err
 			}
 		}
@@ -153,7 +136,8 @@ func anyOf(x Extents, is func(e *extent, item uint64) bool) bool {
 	return false
 }
 
-// As TestKilledAtRandom, but at moments that are too short to be met by chance.
+// A process is killed at moments that are too short to be met by chance. core's
+// TestKilledAtRandom leaves it to chance.
 func TestKilledAtWork(t *testing.T) {
 	if testing.Short() {
 		t.Skip("steps millions of instructions")
@@ -164,10 +148,12 @@ func TestKilledAtWork(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	streams, s := newStreams(t, 2, 20, 0)
 	x := ExtentsOf(s)
-	for i := range numberOfKills(t) / 12 {
-		die := momentsToDie[i%len(momentsToDie)]
+	for _, die := range momentsToDie {
 		before := streams[1].gets.Load()
-		cmd := start(t, s, "step", "alone")
+		cmd := newChild(t, s, "put and get")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
 		for end := time.Now().Add(time.Minute); streams[1].gets.Load() < before+10; {
 			if time.Now().After(end) {
 				t.Fatal("the child does nothing")
@@ -181,23 +167,24 @@ func TestKilledAtWork(t *testing.T) {
 		for range rand.N(die.then) {
 			p.step(t)
 		}
-		if !kill(cmd) {
-			t.Fatal("the process ended by itself")
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil || err.Error() != "signal: killed" {
+			t.Fatal(err)
 		}
 
 		for _, q := range streams {
 			// What the dead process left, and what shows that all goes on.
-			for n := range uint32(10) {
-				if err := q.Put(s, nil, (item{n: n}).mixed(), forever); err != nil {
+			for n := range 10 {
+				if err := q.Put(s, nil, numbered(n), now); err != nil {
 					t.Fatal(err)
 				}
 			}
-			r := receiver{record: item.mixed}
 			for q.Len() > 0 {
-				if _, err := r.receive(q, s, now); err != nil {
+				if _, err := receiveNumbered(q, s); err != nil {
 					t.Fatalf("killed %s: %v", die.name, err)
 				}
-				r.release(s, 0)
 			}
 			check(t, q, s)
 		}
