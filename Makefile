@@ -82,7 +82,7 @@ test-go: $(GO)
 # Two of three deaths are at random instants: not each process comes by the point at
 # which it is to die. SEED replays who dies, where, and after how many passes.
 .PHONY: crash
-crash: $(GO) ## Kill processes at every critical point, 10,000 for each primitive (hours; KILLS=50 SEED=n)
+crash: $(GO) ## Kill processes at every critical point, 10,000 for each primitive (an hour; KILLS=50 SEED=n)
 	$(title) 'go test -tags crash'
 	GOPROCESSING_TEST_KILLS=$(or $(KILLS),10000) $(if $(SEED),GOPROCESSING_TEST_SEED=$(SEED)) \
 		$(GO) test -tags crash -run '^TestCrash$$' -parallel 8 -timeout 24h -v ./core
