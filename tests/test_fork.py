@@ -62,6 +62,7 @@ def use_everything(answers: Any, number: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # nearly a minute with ASan, where the machine is not busy
 def test_a_thousand_forks_in_a_row(busy: None) -> None:
     answers = CTX.Queue()
     for number in range(1000):
