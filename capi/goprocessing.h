@@ -461,7 +461,8 @@ int gop_conn_watch(gop_conn *c, int how);
 static inline int
 gop_conn_is_watched(const gop_conn *c)
 {
-    return (__atomic_load_n(&gop_conn_in(c)->put_flags, __ATOMIC_SEQ_CST) & GOP_STREAM_WATCHED) != 0;
+    return (__atomic_load_n(&gop_conn_in(c)->put_flags, __ATOMIC_SEQ_CST) & GOP_STREAM_WATCHED) !=
+           0;
 }
 
 /* Messages that can be received, exact at some instant during the call. */
