@@ -18,7 +18,7 @@ type openScene struct {
 }
 
 var lives = primitive{
-	sources: []string{"internal/shm", "queue", "conn.go"},
+	sources: []string{"internal/shm/segment", "queue", "conn.go"},
 	make: func(t testing.TB) scene {
 		q, err := NewJoinableQueue()
 		if err != nil {
