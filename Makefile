@@ -80,7 +80,7 @@ test-go: $(GO)
 	$(GO) test -tags crash -run Crash -parallel 4 ./core $(call prefix,go)
 
 # Two of three deaths are at random instants: not each process comes by the point at
-# which it is to die. SEED replays who dies, where, and after how many passes.
+# which it is to die. SEED replays where they die, and after how many passes.
 .PHONY: crash
 crash: $(GO) ## Kill processes at every critical point, 10,000 for each primitive (an hour; KILLS=50 SEED=n)
 	$(title) 'go test -tags crash'

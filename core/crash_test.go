@@ -145,8 +145,9 @@ func init() {
 }
 
 // TestCrash kills processes at every point of the engine's critical sections, and at
-// any instant. The seed of a run determines who dies, at which points and after how
-// many passes; how the processes are scheduled it does not.
+// any instant. The seed of a run determines at which points they die and after how many
+// passes. In which role depends on who has come by the point so far, too, and so on how
+// the processes are scheduled.
 func TestCrash(t *testing.T) {
 	points := faultPoints(t)
 	kills := int(numberFrom(t, killsVariable, 18))
@@ -301,17 +302,20 @@ func (c *crash) victim(t testing.TB, f fate, slot int) *victim {
 			passers = append(passers, role)
 		}
 	}
-	switch {
-	case v.role != "":
-	case len(passers) > 0 && c.rng.IntN(4) > 0:
-		v.role = passers[c.rng.IntN(len(passers))]
-	default:
-		v.role = c.roles[c.rng.IntN(len(c.roles))]
-	}
+	// As many numbers whatever is known, so that the next victims are the same.
+	roll, fits := c.rng.Int(), c.rng.IntN(4) > 0
 	v.passes = c.rng.IntN(1 << c.rng.IntN(7))
 	v.after = time.Duration(c.rng.IntN(1 << c.rng.IntN(25)))
+	longer := 10 * time.Millisecond << c.rng.IntN(5)
+	switch {
+	case v.role != "":
+	case len(passers) > 0 && fits:
+		v.role = passers[roll%len(passers)]
+	default:
+		v.role = c.roles[roll%len(c.roles)]
+	}
 	if slices.Contains(passers, v.role) {
-		v.after += 10 * time.Millisecond << c.rng.IntN(5)
+		v.after += longer
 	}
 	return v
 }
