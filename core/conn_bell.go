@@ -175,7 +175,8 @@ func (c *Conn) settleLocked() socket.Next {
 
 // Watch returns a descriptor that poll(2) and its kin find readable, from now on
 // and between calls, exactly as long as a message, a handle or io.EOF can be
-// received. It remains the connection's.
+// received. It remains the connection's. Only of a message whose sender was killed as
+// soon as it was sent, before the first Watch, it may not tell.
 func (c *Conn) Watch() (fd int, err error) { return c.WatchWithin(atOnce()) }
 
 // WatchWithin is Watch within the limit l, for language bindings.
