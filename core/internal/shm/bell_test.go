@@ -123,6 +123,27 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// Anybody may put files beside the bells. What cannot be removed hinders nobody.
+func TestBellThatStays(t *testing.T) {
+	s, name, _ := newNamed(t)
+	for _, file := range []string{s.BellPath(), bellPath(1)} {
+		if err := os.Mkdir(file, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.Remove(file) })
+	}
+	if err := Unlink(name); err != nil {
+		t.Error(err)
+	}
+	other := createFile(t)
+	if err := other.Link(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Unlink(); err != nil {
+		t.Error(err)
+	}
+}
+
 // However opening and unlinking interleave, those who have a bell have the same.
 func TestBellWhileUnlinked(t *testing.T) {
 	for range 300 {

@@ -154,10 +154,7 @@ func unlinkLocked(at string, file FileID) error {
 		return err
 	}
 	fault.Here("segment unlinked")
-	if err := unix.Unlink(bellPath(file.Inode)); err != unix.ENOENT {
-		return err
-	}
-	return nil
+	return removeBell(bellPath(file.Inode))
 }
 
 // Stale returns the names of this user's segments that no process has any more, in
