@@ -116,6 +116,9 @@ func (c *Conn) use() (modes uint32) {
 
 func (c *Conn) meetHost(name string, modes uint32, l *Limit) (int, error) {
 	if modes != c.use() {
+		if err := c.checkHost(); err != nil {
+			return -1, err
+		}
 		return -1, fmt.Errorf("opening pipe %q: its other end is not for that: %w", name, unix.EINVAL)
 	}
 	sock, err := c.connect(name, l)

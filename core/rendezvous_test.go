@@ -202,6 +202,10 @@ func init() {
 		}
 		return c.Send(context.Background(), []byte("hello"))
 	}
+	children["open a pipe to receive"] = func([]*os.File) error {
+		_, err := OpenPipe(context.Background(), os.Getenv(nameVariable), ReadOnly())
+		return err
+	}
 	children["open pipes"] = func([]*os.File) error {
 		for {
 			c, err := OpenPipe(context.Background(), os.Getenv(nameVariable))
@@ -253,6 +257,23 @@ func TestOpenPipeOfProcesses(t *testing.T) {
 		}
 	}
 	checkNothingLeft(t)
+}
+
+// What a dead host wanted the pipe for does not matter any more: its successor, too, only
+// receives.
+func TestOpenPipeOneWayAfterKilled(t *testing.T) {
+	name := newName(t)
+	killed := startNamed(t, "open a pipe to receive", name)
+	awaitName(t, name)
+	if err := killed.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = killed.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := OpenPipe(ctx, name, ReadOnly()); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 func init() {
