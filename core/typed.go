@@ -152,10 +152,12 @@ func until[T any](end error, next func() (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
 			v, err := next()
-			if errors.Is(err, end) || !yield(v, err) {
+			// It may wrap any error, also end: a codec that reads returns io.EOF.
+			_, goesOn := err.(*DecodeError)
+			if !goesOn && errors.Is(err, end) || !yield(v, err) {
 				return
 			}
-			if _, goesOn := err.(*DecodeError); err != nil && !goesOn {
+			if err != nil && !goesOn {
 				return
 			}
 		}

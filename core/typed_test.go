@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -140,6 +141,31 @@ func TestDecodeError(t *testing.T) {
 	}
 	if got != 1+10+2+20 {
 		t.Error(got)
+	}
+}
+
+// reading is a codec that reads its items, as a json.Decoder does.
+type reading struct{ decimal }
+
+func (reading) Unmarshal(data []byte, v any) error {
+	_, err := fmt.Fscan(bytes.NewReader(data), v)
+	return err
+}
+
+// An item without content is not the end, though the codec says io.EOF.
+func TestDecodeErrorOfEnd(t *testing.T) {
+	a, b := newPipe(t, false)
+	for _, msg := range []string{"", "1"} {
+		if err := b.Send(t.Context(), []byte(msg)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := steps(NewTypedConn[int, int](a, reading{}).All(t.Context()))
+	if !slices.Equal(got, []string{"0 decoding an item of 0 bytes: EOF", "1 <nil>"}) {
+		t.Errorf("%q", got)
 	}
 }
 
