@@ -59,9 +59,9 @@ func (m *machine) reduce() error {
 	case "bytes", "bytearray":
 		made, err = m.makeBytes(name, args.items)
 	case "set":
-		made, err = makeSet(set, args.items)
+		made, err = m.makeSet(set, args.items)
 	case "frozenset":
-		made, err = makeSet(frozenSet, args.items)
+		made, err = m.makeSet(frozenSet, args.items)
 	default:
 		m.push(function)
 		return m.refuse(opReduce)
@@ -81,6 +81,12 @@ func (m *machine) refuse(code byte) error {
 	return notPlain("opcode %#x", code)
 }
 
+// mayMakeOf reports whether a call may make an object of n bytes or items more.
+func (m *machine) mayMakeOf(n int) bool {
+	m.called += n
+	return m.called <= m.size
+}
+
 // makeBytes makes an object of no arguments, of bytes, or of a str and its encoding, which
 // is Latin-1.
 func (m *machine) makeBytes(name string, args []object) (object, error) {
@@ -88,7 +94,7 @@ func (m *machine) makeBytes(name string, args []object) (object, error) {
 	case 0:
 		return &bytesObject{nil, name}, nil
 	case 1:
-		if data, ok := args[0].(*bytesObject); ok {
+		if data, ok := args[0].(*bytesObject); ok && m.mayMakeOf(len(data.data)) {
 			return &bytesObject{data.data, name}, nil
 		}
 	case 2:
@@ -97,8 +103,7 @@ func (m *machine) makeBytes(name string, args []object) (object, error) {
 			break
 		}
 		data, ok := latin1(text)
-		m.encoded += len(data)
-		if ok && m.encoded <= m.size {
+		if ok && m.mayMakeOf(len(data)) {
 			return &bytesObject{data, name}, nil
 		}
 	}
@@ -106,12 +111,12 @@ func (m *machine) makeBytes(name string, args []object) (object, error) {
 }
 
 // makeSet makes an object of no arguments or of a list.
-func makeSet(k kind, args []object) (object, error) {
+func (m *machine) makeSet(k kind, args []object) (object, error) {
 	switch len(args) {
 	case 0:
 		return &collection{kind: k}, nil
 	case 1:
-		if items, ok := args[0].(*collection); ok && items.kind == list {
+		if items, ok := args[0].(*collection); ok && items.kind == list && m.mayMakeOf(len(items.items)) {
 			return &collection{kind: k, items: items.items[:len(items.items):len(items.items)]}, nil
 		}
 	}

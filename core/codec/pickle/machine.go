@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"math/big"
 	"math/bits"
 	"slices"
 )
@@ -16,9 +17,9 @@ type machine struct {
 	marks []int // how long the stack was
 	memo  []object
 
-	// How many bytes there were, and how many a call has encoded: a pickler encodes none
-	// without writing it.
-	size, encoded int
+	// How many bytes there were, and of how many bytes and items calls have made objects:
+	// a pickler writes each of those, too.
+	size, called int
 }
 
 // load returns the object that a pickle stands for.
@@ -165,8 +166,11 @@ func (m *machine) recall(index uint64, err error) error {
 		return malformed("memo %d", index)
 	}
 	o := m.memo[index]
-	if c, ok := o.(*collection); ok {
-		c.shared = true
+	switch o := o.(type) {
+	case *collection:
+		o.shared = true
+	case *big.Int: // a pickler writes each anew
+		return malformed("memo %d is an int", index)
 	}
 	m.push(o)
 	return nil

@@ -217,17 +217,23 @@ func TestSharedIsMadeOnce(t *testing.T) {
 	}
 }
 
-// A pickler writes each str that is to be encoded. Else a short pickle could stand for as
-// much as one likes here, too.
-func TestStrEncodedAgainAndAgain(t *testing.T) {
-	data := "c_codecs\nencode\n\x94X\xe8\x03\x00\x00" + strings.Repeat("x", 1000) + "\x8c\x06latin1\x86\x94R"
-	var v any
-	if err := Unmarshal([]byte(data+"."), &v); err != nil || len(v.([]byte)) != 1000 {
-		t.Errorf("%v, %v", v, err)
-	}
-	err := Unmarshal([]byte("]("+data+"h\x00h\x01Re."), &v)
-	if !errors.Is(err, ErrMalformed) {
-		t.Error(err)
+// A pickler writes each object anew that a call makes something of, and each int. Else a
+// short pickle could stand for as much as one likes here, too.
+func TestMadeAgainAndAgain(t *testing.T) {
+	for what, c := range map[string]struct{ data, again string }{
+		"a str encoded": {"c_codecs\nencode\n\x94X\xe8\x03\x00\x00" + strings.Repeat("x", 1000) + "\x8c\x06latin1\x86\x94R", "h\x00h\x01R"},
+		"a bytearray":   {"cbuiltins\nbytearray\n\x94B\xe8\x03\x00\x00" + strings.Repeat("x", 1000) + "\x94\x85R", "h\x00h\x01\x85R"},
+		"a set":         {"cbuiltins\nset\n\x94]\x94(" + strings.Repeat("N", 1000) + "e\x85R", "h\x00h\x01\x85R"},
+		"an int":        {"\x8b\xe8\x03\x00\x00" + strings.Repeat("x", 1000) + "\x94", "h\x00"},
+	} {
+		var v any
+		if err := Unmarshal([]byte(c.data+"."), &v); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		err := Unmarshal([]byte("]("+c.data+c.again+"e."), &v)
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 
