@@ -15,18 +15,19 @@ type mapping struct {
 	file               shm.FileID
 }
 
-// mappings returns where a process has segments mapped.
-func mappings(pid int) (list []mapping) {
+// mappings returns where a process has segments mapped. An error: it has ended, or may not
+// be looked into.
+func mappings(pid int) (list []mapping, err error) {
 	text, err := os.ReadFile(procPath(pid, "maps"))
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		if m, ok := parseMapping(lines.Text()); ok {
 			list = append(list, m)
 		}
 	}
-	return list
+	return list, nil
 }
 
 // parseMapping returns what a line of /proc/PID/maps says of a segment: start-end,

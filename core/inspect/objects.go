@@ -175,7 +175,7 @@ func (o *Object) fill(n *arena.Snapshot, g *segment) {
 		}
 		thread := threadOf(t.Process, t.TID)
 		// Without the time of its start, a pid may be that of another by now.
-		thread.Alive = thread.Alive && (t.Process.Start != 0 || g.isUsedBy(thread.PID))
+		thread.Alive = thread.Alive && (t.Process.Start != 0 || g.mayBeUsedBy(thread.PID))
 		o.Holders = append(o.Holders, Holder{thread, "lock", 1})
 	}
 	for _, t := range n.Waiters {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -89,6 +90,40 @@ func TestFree(t *testing.T) {
 		if _, err := Free(id); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%q: %v", id, err)
 		}
+	}
+}
+
+// A process that may not be looked into, such as one that has changed its user, may be the
+// holder: its lock is not made free.
+func TestUserThatMayNotBeLookedInto(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	child := startChild(t, "hang", r)
+	_ = r.Close()
+	pid := child.Process.Pid
+	g := new(segment)
+	if g.mayBeUsedBy(pid) {
+		t.Error("it does not use the segment")
+	}
+	if os.Geteuid() != 0 {
+		pid = 1
+	}
+	const nobody = 65534
+	answer := make(chan bool)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if os.Geteuid() == 0 {
+			if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
+				t.Error(errno)
+			}
+		}
+		answer <- g.mayBeUsedBy(pid)
+	}()
+	if !<-answer {
+		t.Error("nobody knows whether it uses the segment")
 	}
 }
 

@@ -34,7 +34,7 @@ func findSleepers(pids map[int]bool) (found map[place][]Thread, hidden bool) {
 			thread := Thread{pid, tid, true}
 			if address, ok := c.futex(); ok {
 				if mapped == nil {
-					mapped = mappings(pid)
+					mapped, _ = mappings(pid) // none, if it has ended
 				}
 				for _, m := range mapped {
 					if address >= m.start && address < m.end {

@@ -152,10 +152,14 @@ func (g *segment) use(pid int) bool {
 	return true
 }
 
-// isUsedBy reports whether the process still has the segment open or mapped.
-func (g *segment) isUsedBy(pid int) bool {
-	return slices.Contains(g.pids, pid) ||
-		slices.ContainsFunc(mappings(pid), func(m mapping) bool { return m.file == g.file })
+// mayBeUsedBy reports whether a process that lives still has the segment open or mapped,
+// or may have: of one that may not be looked into nobody knows.
+func (g *segment) mayBeUsedBy(pid int) bool {
+	if slices.Contains(g.pids, pid) {
+		return true
+	}
+	list, err := mappings(pid)
+	return err != nil || slices.ContainsFunc(list, func(m mapping) bool { return m.file == g.file })
 }
 
 // addMappings adds those to the users of named segments that closed the descriptor, as
@@ -172,7 +176,8 @@ func (u *users) addMappings() {
 		return
 	}
 	for _, pid := range u.all {
-		for _, m := range mappings(pid) {
+		list, _ := mappings(pid) // none, if it has ended
+		for _, m := range list {
 			if s := unused[m.file]; s != nil {
 				s.use(pid)
 			}
