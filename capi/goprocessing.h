@@ -114,6 +114,10 @@ enum { GOP_OPEN = 0, GOP_CREATE = 1, GOP_OPEN_OR_CREATE = 2 };
  * uses it. -ENOENT: there is none. */
 int gop_unlink(gop_name name);
 
+/* [engine] Takes the name of an object away whose segment has that descriptor. 0 also if
+ * it has none any more; another object that has the name meanwhile keeps it. */
+int gop_unlink_file(int fd);
+
 /* [engine] Stores the names of this user's objects, each with a NUL behind it, and in
  * *len how many bytes that is. -EMSGSIZE: that is more than cap; nothing was stored. */
 int gop_names(void *buf, uint64_t cap, uint64_t *len);
@@ -947,7 +951,7 @@ void gop_engine_abandon(void);
     X(gop_barrier_time_out) X(gop_barrier_withdraw) X(gop_barrier_reset)                   \
     X(gop_barrier_abort) X(gop_barrier_waiting)                                            \
     X(gop_queue_open_named) X(gop_joinable_queue_open_named) X(gop_arena_open_named)       \
-    X(gop_unlink) X(gop_names) X(gop_pipe_open_named)
+    X(gop_unlink) X(gop_unlink_file) X(gop_names) X(gop_pipe_open_named)
 /* clang-format on */
 
 #ifdef __cplusplus

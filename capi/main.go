@@ -130,6 +130,9 @@ func gop_joinable_queue_open_named(q *C.gop_queue, name C.gop_name, m C.int, max
 //export gop_unlink
 func gop_unlink(name C.gop_name) C.int { return result(core.Unlink(C.GoString((*C.char)(name)))) }
 
+//export gop_unlink_file
+func gop_unlink_file(fd C.int) C.int { return result(core.UnlinkFile(int(fd))) }
+
 //export gop_names
 func gop_names(buf unsafe.Pointer, capacity C.uint64_t, n *C.uint64_t) C.int {
 	names, err := core.Names()

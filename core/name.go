@@ -66,6 +66,11 @@ func Open[T any, P named[T]](name string, list ...Option) (*T, error) {
 // them. Error: fs.ErrNotExist.
 func Unlink(name string) error { return shm.Unlink(name) }
 
+// UnlinkFile takes the name of an object away, if it still has one, and whoever may have
+// got that meanwhile keeps it: UnlinkOnClose for language bindings. fd is one of the
+// object's segment.
+func UnlinkFile(fd int) error { return shm.UnlinkFile(fd) }
+
 // Names returns the names of this user's objects, in order.
 func Names() ([]string, error) { return shm.Names() }
 

@@ -150,6 +150,30 @@ unlink_name(PyObject *Py_UNUSED(module), PyObject *arg)
     return result == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
+static int
+call_unlink_file(const gop_engine *e, void *arg, int Py_UNUSED(how), int64_t Py_UNUSED(deadline))
+{
+    return e->gop_unlink_file(*(int *)arg);
+}
+
+PyDoc_STRVAR(unlink_file_doc,
+"unlink_file($module, fd, /)\n--\n\n"
+"Take away the name of an object by the descriptor of its segment, if it has one yet.");
+
+static PyObject *
+unlink_file(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    int fd = PyObject_AsFileDescriptor(arg);
+    if (fd < 0) {
+        return NULL;
+    }
+    int rc = engine_wait(call_unlink_file, &fd, DEADLINE_NOW);
+    if (rc < 0 && rc != WAIT_RAISED) {
+        raise_errno(rc, "removing a name");
+    }
+    return rc == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
 typedef struct names_buffer {
     char *data;
     uint64_t cap, len;
@@ -213,6 +237,7 @@ static PyMethodDef named_functions[] = {
     {"open_slot", open_slot, METH_VARARGS, open_slot_doc},
     {"open_queue", open_queue, METH_VARARGS, open_queue_doc},
     {"unlink", unlink_name, METH_O, unlink_doc},
+    {"unlink_file", unlink_file, METH_O, unlink_file_doc},
     {"names", names_function, METH_NOARGS, names_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -150,6 +150,40 @@ def test_an_object_outlives_its_users(new_name: Any) -> None:
     assert goprocessing.open_semaphore(second).get_value() == 2
 
 
+def make_for_a_while(open_: Any, name: str, events: tuple[Any, Any], again: bool) -> None:
+    made, end = events
+    thing = open_(name, create=True, unlink_at_exit=True)
+    made.set()
+    del thing
+    end.wait()
+    if again:
+        goprocessing.unlink(name)
+        open_(name, create=True)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["its own", "another's"])
+def test_unlinked_at_exit(open_: Any, name: str, again: bool) -> None:
+    """The name goes with its maker's process, but not if another object has it by then."""
+    ctx = goprocessing.get_context("fork")
+    made, end = ctx.Event(), ctx.Event()
+    process = ctx.Process(target=make_for_a_while, args=(open_, name, (made, end), again))
+    process.start()
+    assert made.wait(LIMIT)
+    thing = open_(name, create=False)
+    end.set()
+    process.join(LIMIT)
+    assert process.exitcode == 0
+    assert bool(files_of(name)) == again
+    del thing
+
+
+def test_only_the_maker_unlinks_at_exit(open_: Any, name: str) -> None:
+    for create in False, None:
+        with pytest.raises(ValueError, match="create=True"):
+            open_(name, create=create, unlink_at_exit=True)
+    assert files_of(name) == []
+
+
 def test_nothing_is_left_of_the_bell(name: str) -> None:
     q = goprocessing.open_queue(name)
     q._reader.fileno()

@@ -54,6 +54,9 @@ def names() -> list[str]:
 def unlink(name: str, /) -> None:
     """Takes the name of an object away."""
 
+def unlink_file(fd: int, /) -> None:
+    """Takes the name of an object away by its segment's descriptor, if it has one yet."""
+
 class ShutDown(Exception):
     """Raised by put and get of a queue that was shut down: `queue.ShutDown` where there is one."""
 

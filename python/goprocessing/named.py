@@ -7,8 +7,10 @@ FileNotFoundError if there is none; None: one or the other, so that of any numbe
 processes that come at once one makes it, and what it is to be like is ignored by the
 others. Nobody finds an object before it is complete.
 
-An object lives until `unlink` has taken its name away and nobody uses it any more. It
-can be passed to other processes like those without a name.
+An object lives until `unlink` has taken its name away and nobody uses it any more. With
+`create=True` and `unlink_at_exit=True` the process that makes it takes the name away as
+it exits, unless it is killed. An object can be passed to other processes like those
+without a name.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import errno
 import os
 
-from . import _engine
+from . import _engine, util
 from ._codecs import find
 
 TYPE_CHECKING = False
@@ -45,10 +47,24 @@ __all__ = [
 ]
 
 
-def _mode(create: bool | None) -> int:
+def _mode(create: bool | None, unlink_at_exit: bool) -> int:
+    if unlink_at_exit and not create:
+        raise ValueError("only who makes an object, with create=True, may unlink it at exit")
     if create is None:
         return _engine.GOP_OPEN_OR_CREATE
     return _engine.GOP_CREATE if create else _engine.GOP_OPEN
+
+
+def _unlink_at_exit(fd: int) -> None:
+    # After the finalizers that end child processes, which may be about to open it.
+    util.Finalize(None, _unlink_and_close, args=(os.dup(fd),), exitpriority=-1)
+
+
+def _unlink_and_close(fd: int) -> None:
+    try:
+        _engine.unlink_file(fd)
+    finally:
+        os.close(fd)
 
 
 def _check(name: str) -> None:
@@ -60,14 +76,17 @@ def _queue(
     cls: Any,
     name: str,
     create: bool | None,
+    unlink_at_exit: bool,
     codec: CodecName | None,
     maxsize: int,
     *sort: bool,
 ) -> Any:
     found = None if codec is None else find(codec)
     _check(name)
-    fds = _engine.open_queue(name, _mode(create), maxsize, *sort)
+    fds = _engine.open_queue(name, _mode(create, unlink_at_exit), maxsize, *sort)
     try:
+        if unlink_at_exit:
+            _unlink_at_exit(fds[0])
         return cls._attach(*fds, found)
     except BaseException:
         for fd in fds:
@@ -79,14 +98,17 @@ def _in_slot(
     cls: Any,
     name: str,
     create: bool | None,
+    unlink_at_exit: bool,
     kind: int,
     value: int = 0,
     limit: int = 0,
     parts: tuple[Any, ...] = (),
 ) -> Any:
     _check(name)
-    handle = _engine.open_slot(name, _mode(create), kind, value, limit)
+    handle = _engine.open_slot(name, _mode(create, unlink_at_exit), kind, value, limit)
     try:
+        if unlink_at_exit:
+            _unlink_at_exit(handle[0])
         return cls._attach(*handle, *parts)
     except BaseException:
         os.close(handle[0])
@@ -98,12 +120,13 @@ def open_queue(
     maxsize: int = 0,
     *,
     create: bool | None = None,
+    unlink_at_exit: bool = False,
     codec: CodecName | None = None,
 ) -> Queue[Any]:
     """Returns the queue of that name; a JoinableQueue will do"""
     from .queues import Queue
 
-    queue: Queue[Any] = _queue(Queue, name, create, codec, maxsize)
+    queue: Queue[Any] = _queue(Queue, name, create, unlink_at_exit, codec, maxsize)
     return queue
 
 
@@ -113,40 +136,54 @@ def open_joinable_queue(
     *,
     redeliver: bool = False,
     create: bool | None = None,
+    unlink_at_exit: bool = False,
     codec: CodecName | None = None,
 ) -> JoinableQueue[Any]:
     """Returns the queue of that name that counts unfinished tasks"""
     from .queues import JoinableQueue
 
-    queue: JoinableQueue[Any] = _queue(JoinableQueue, name, create, codec, maxsize, True, redeliver)
+    queue: JoinableQueue[Any] = _queue(
+        JoinableQueue, name, create, unlink_at_exit, codec, maxsize, True, redeliver
+    )
     return queue
 
 
-def open_lock(name: str, *, robust: bool = False, create: bool | None = None) -> Lock:
+def open_lock(
+    name: str, *, robust: bool = False, create: bool | None = None, unlink_at_exit: bool = False
+) -> Lock:
     """Returns the non-recursive lock of that name"""
     from .synchronize import Lock, RobustLock
 
     if robust:
-        robust_lock: RobustLock = _in_slot(RobustLock, name, create, _engine.GOP_SLOT_ROBUST_LOCK)
+        robust_lock: RobustLock = _in_slot(
+            RobustLock, name, create, unlink_at_exit, _engine.GOP_SLOT_ROBUST_LOCK
+        )
         return robust_lock
-    lock: Lock = _in_slot(Lock, name, create, _engine.GOP_SLOT_SEMAPHORE, 1, 1)
+    lock: Lock = _in_slot(Lock, name, create, unlink_at_exit, _engine.GOP_SLOT_SEMAPHORE, 1, 1)
     if lock.maxvalue != 1:
         raise OSError(errno.EINVAL, "the name of a semaphore, not of a lock", name)
     return lock
 
 
-def open_rlock(name: str, *, robust: bool = False, create: bool | None = None) -> RLock:
+def open_rlock(
+    name: str, *, robust: bool = False, create: bool | None = None, unlink_at_exit: bool = False
+) -> RLock:
     """Returns the recursive lock of that name"""
     from .synchronize import RLock, RobustRLock
 
     cls = RobustRLock if robust else RLock
     kind = _engine.GOP_SLOT_ROBUST_RLOCK if robust else _engine.GOP_SLOT_RLOCK
-    lock: RLock = _in_slot(cls, name, create, kind)
+    lock: RLock = _in_slot(cls, name, create, unlink_at_exit, kind)
     return lock
 
 
 def open_semaphore(
-    name: str, value: int = 1, *, robust: bool = False, create: bool | None = None
+    name: str,
+    value: int = 1,
+    *,
+    robust: bool = False,
+    create: bool | None = None,
+    unlink_at_exit: bool = False,
 ) -> Semaphore:
     """Returns the semaphore of that name"""
     from .synchronize import RobustSemaphore, Semaphore
@@ -154,15 +191,20 @@ def open_semaphore(
     semaphore: Semaphore
     if robust:
         kind = _engine.GOP_SLOT_ROBUST_SEMAPHORE
-        semaphore = _in_slot(RobustSemaphore, name, create, kind, 0, value)
+        semaphore = _in_slot(RobustSemaphore, name, create, unlink_at_exit, kind, 0, value)
     else:
         kind, limit = _engine.GOP_SLOT_SEMAPHORE, _engine.GOP_SEM_MAX
-        semaphore = _in_slot(Semaphore, name, create, kind, value, limit)
+        semaphore = _in_slot(Semaphore, name, create, unlink_at_exit, kind, value, limit)
     return semaphore
 
 
 def open_bounded_semaphore(
-    name: str, value: int = 1, *, robust: bool = False, create: bool | None = None
+    name: str,
+    value: int = 1,
+    *,
+    robust: bool = False,
+    create: bool | None = None,
+    unlink_at_exit: bool = False,
 ) -> BoundedSemaphore:
     """Returns the semaphore of that name, which must not be released above its first value"""
     from .synchronize import BoundedSemaphore, RobustBoundedSemaphore
@@ -170,22 +212,24 @@ def open_bounded_semaphore(
     semaphore: BoundedSemaphore
     if robust:
         kind = _engine.GOP_SLOT_ROBUST_SEMAPHORE
-        semaphore = _in_slot(RobustBoundedSemaphore, name, create, kind, 0, value)
+        semaphore = _in_slot(RobustBoundedSemaphore, name, create, unlink_at_exit, kind, 0, value)
     else:
         kind = _engine.GOP_SLOT_SEMAPHORE
-        semaphore = _in_slot(BoundedSemaphore, name, create, kind, value, value)
+        semaphore = _in_slot(BoundedSemaphore, name, create, unlink_at_exit, kind, value, value)
     return semaphore
 
 
-def open_event(name: str, *, create: bool | None = None) -> Event:
+def open_event(name: str, *, create: bool | None = None, unlink_at_exit: bool = False) -> Event:
     """Returns the event of that name"""
     from .synchronize import Event
 
-    event: Event = _in_slot(Event, name, create, _engine.GOP_SLOT_EVENT)
+    event: Event = _in_slot(Event, name, create, unlink_at_exit, _engine.GOP_SLOT_EVENT)
     return event
 
 
-def open_condition(name: str, lock: Any, *, create: bool | None = None) -> Condition:
+def open_condition(
+    name: str, lock: Any, *, create: bool | None = None, unlink_at_exit: bool = False
+) -> Condition:
     """Returns the condition of that name, for a lock that all who use it share
 
     That is one opened by name, or passed on.
@@ -195,7 +239,7 @@ def open_condition(name: str, lock: Any, *, create: bool | None = None) -> Condi
     # AttributeErrors now rather than later.
     _ = lock.acquire, lock.release
     kind = _engine.GOP_SLOT_CONDITION
-    condition: Condition = _in_slot(Condition, name, create, kind, parts=(lock,))
+    condition: Condition = _in_slot(Condition, name, create, unlink_at_exit, kind, parts=(lock,))
     return condition
 
 
@@ -206,6 +250,7 @@ def open_barrier(
     timeout: float | None = None,
     *,
     create: bool | None = None,
+    unlink_at_exit: bool = False,
 ) -> Barrier:
     """Returns the barrier of that name; action and timeout are this process's own
 
@@ -214,7 +259,9 @@ def open_barrier(
     from .synchronize import Barrier
 
     kind = _engine.GOP_SLOT_BARRIER
-    barrier: Barrier = _in_slot(Barrier, name, create, kind, 0, parties, parts=(action, timeout))
+    barrier: Barrier = _in_slot(
+        Barrier, name, create, unlink_at_exit, kind, 0, parties, parts=(action, timeout)
+    )
     return barrier
 
 

@@ -32,6 +32,7 @@ FEW = 40
     "_engine.open_queue",
     "_engine.open_slot",
     "_engine.unlink",
+    "_engine.unlink_file",
     most=FEW,
 )
 def open_and_unlink(stack: ExitStack) -> Use:
@@ -62,6 +63,11 @@ def open_and_unlink(stack: ExitStack) -> Use:
         named.open_queue(NAME, create=True)
         named.unlink(NAME)
         raising(FileNotFoundError, _engine.unlink, NAME)
+        fd, _ = _engine.open_slot(NAME, _engine.GOP_CREATE, _engine.GOP_SLOT_EVENT)
+        _engine.unlink_file(fd)
+        _engine.unlink_file(fd)
+        os.close(fd)
+        raising(OSError, _engine.unlink_file, fd)
         assert {*makers} <= {*named.names()}
         for name, make in makers.items():
             first, second = make(create=False), make()

@@ -67,6 +67,16 @@ func (s *Segment) Unlink() error {
 	return err
 }
 
+// UnlinkFile is Unlink for the segment of a descriptor, which need not be mapped.
+func UnlinkFile(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("looking at a segment: %w", err)
+	}
+	s := Segment{FD: int32(fd), device: st.Dev, inode: st.Ino}
+	return s.Unlink()
+}
+
 // unlink takes that name away, if it is the segment's. It needs no further descriptor, but
 // to sweep: whoever could not get one undoes by it what he has done.
 func (s *Segment) unlink(name string) error {
