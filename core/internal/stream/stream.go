@@ -549,6 +549,10 @@ func (t *Stream) commitGet(gets uint64, head position, bytes uint64) {
 
 // nothing returns why TryGet found nothing.
 func (t *Stream) nothing() error {
+	if t.mode&keeps == 0 && t.hasReturned() {
+		// Len counts them: whoever waits for an item would try for ever.
+		return shm.ErrCorrupt
+	}
 	if t.putFlags.Load()&shut != 0 && t.Len() == 0 {
 		return ErrShut
 	}
