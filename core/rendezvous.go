@@ -125,7 +125,9 @@ func (c *Conn) meetHost(name string, modes uint32, l *Limit) (int, error) {
 	if err != nil {
 		return -1, err
 	}
+	var waited error
 	for {
+		// Also after the last wait: a host who has sent the welcome has taken this guest.
 		welcome, err := socket.Welcomed(sock)
 		if welcome {
 			return sock, nil
@@ -134,15 +136,16 @@ func (c *Conn) meetHost(name string, modes uint32, l *Limit) (int, error) {
 			err = errAlone
 		}
 		if err == nil {
-			err = c.checkHost()
+			err = waited
 		}
 		if err == nil {
-			_, _, err = socket.AwaitReadable(int32(sock), l)
+			err = c.checkHost()
 		}
 		if err != nil {
 			_ = unix.Close(sock)
 			return -1, err
 		}
+		_, _, waited = socket.AwaitReadable(int32(sock), l)
 	}
 }
 

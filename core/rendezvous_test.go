@@ -168,6 +168,49 @@ func TestOpenPipeCancelled(t *testing.T) {
 	checkNothingLeft(t)
 }
 
+// A guest whose time is over takes the pipe if the host has one already. Only between its
+// last look and its end can it be missed, which next to never happens.
+func TestOpenPipeCancelledLate(t *testing.T) {
+	const meetings = 1000
+	name := newName(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for ctx.Err() == nil {
+			late, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(300))*time.Microsecond)
+			c, err := OpenPipe(late, name, WriteOnly())
+			if err == nil {
+				err = errors.Join(c.Send(ctx, nil), c.Close())
+			}
+			if err != nil && late.Err() == nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+	})
+	missed := 0
+	for range meetings {
+		c, err := OpenPipe(ctx, name, ReadOnly())
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if _, err := c.Recv(ctx); err == io.EOF {
+			missed++
+		} else if err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	group.Wait()
+	if missed > meetings/100 {
+		t.Errorf("%d of %d met nobody", missed, meetings)
+	}
+}
+
 func TestOpenPipeUnlinked(t *testing.T) {
 	name := newName(t)
 	ended := make(chan error)
