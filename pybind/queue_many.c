@@ -218,17 +218,20 @@ decode_batch(queue_object *self, const batch_sink *batch)
     return queue_decoded(objs, undecoded, failure);
 }
 
-/* A list of the next object, which is large. */
+/* A list of the next object, which is large. What fails has the attribute that it has in
+ * decode_batch, too. */
 static PyObject *
 get_one(queue_object *self, int64_t deadline)
 {
-    PyObject *obj = queue_receive(self, deadline);
-    PyObject *objs = obj != NULL ? PyList_New(1) : NULL;
-    if (objs == NULL) {
-        Py_XDECREF(obj);
-        return NULL;
+    PyObject *objs = PyList_New(0);
+    PyObject *obj = objs != NULL ? queue_receive(self, deadline) : NULL;
+    if (obj == NULL && objs != NULL) {
+        error_set_attribute("items", objs);
     }
-    PyList_SET_ITEM(objs, 0, obj);
+    if (obj == NULL || PyList_Append(objs, obj) < 0) {
+        Py_CLEAR(objs);
+    }
+    Py_XDECREF(obj);
     return objs;
 }
 

@@ -443,6 +443,11 @@ def test_some_cannot_be_unpickled(make: Any) -> None:
         q.get_many(1)
     assert caught.value.items == []  # type: ignore[attr-defined]
     assert q.get_many() == [4]
+    q.put_many([(FailsToLoad(), bytes(100_000)), 5])
+    with pytest.raises(LookupError) as caught:
+        q.get_many()
+    assert caught.value.items == []  # type: ignore[attr-defined]
+    assert q.get_many() == [5]
 
 
 def test_junk(make: Any) -> None:

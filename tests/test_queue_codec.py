@@ -245,6 +245,7 @@ def test_get_many_of_what_cannot_be_decoded(make: Any, codec: str) -> None:
     with pytest.raises(ValueError) as raised:
         q.get_many()
     assert raised.value.undecoded == [large]  # type: ignore[attr-defined]
+    assert raised.value.items == []  # type: ignore[attr-defined]
     assert q.empty()
 
 
