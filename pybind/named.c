@@ -1,4 +1,8 @@
-/* Objects that have names. What is opened is handed out as descriptors, for _attach(). */
+/*
+ * Objects that have names. What is opened goes to _attach() of the class from here, not by way
+ * of Python code: there a signal's handler may raise, between the calls or after the last one,
+ * when the descriptors are the object's already.
+ */
 #include "errors.h"
 
 #include <string.h>
@@ -55,36 +59,53 @@ check_attributes(unsigned int kind, long value, long max)
     return 0;
 }
 
-PyDoc_STRVAR(open_slot_doc, "open_slot($module, name, mode, kind, value=0, limit=0, /)\n--\n\n"
-                            "Return what _handle() of the object of that name does.");
+/* cls._attach(first, second, *parts), which owns the descriptors among them unless it fails. */
+static PyObject *
+attach(PyObject *cls, PyObject *firsts, PyObject *parts)
+{
+    PyObject *args = firsts != NULL ? PySequence_Concat(firsts, parts) : NULL;
+    PyObject *method = args != NULL ? PyObject_GetAttrString(cls, "_attach") : NULL;
+    PyObject *obj = method != NULL ? PyObject_CallObject(method, args) : NULL;
+    Py_XDECREF(method);
+    Py_XDECREF(args);
+    Py_XDECREF(firsts);
+    return obj;
+}
+
+PyDoc_STRVAR(open_slot_doc,
+"open_slot($module, cls, parts, name, mode, kind, value=0, limit=0, /)\n--\n\n"
+"Return the object of that name, an instance of cls; parts are what _attach() takes\n"
+"besides what _handle() returns.");
 
 static PyObject *
 open_slot(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *name;
+    PyObject *cls, *parts, *name;
     name_request request = {.segment = {.fd = -1}};
     unsigned int kind;
     long value = 0, max = 0;
-    if (!PyArg_ParseTuple(args, "O&iI|ll:open_slot", PyUnicode_FSConverter, &name, &request.mode,
-                          &kind, &value, &max))
+    if (!PyArg_ParseTuple(args, "OO!O&iI|ll:open_slot", &cls, &PyTuple_Type, &parts,
+                          PyUnicode_FSConverter, &name, &request.mode, &kind, &value, &max))
     {
         return NULL;
     }
-    PyObject *handle = NULL;
+    PyObject *obj = NULL;
     if (request.mode == GOP_OPEN || check_attributes(kind, value, max) == 0) {
         request.kind = kind;
         request.value = (uint32_t)value;
         request.max = (uint32_t)max;
         if (run(call_open_slot, &request, name) == 0) {
-            handle = Py_BuildValue("iK", request.segment.fd, (unsigned long long)request.offset);
+            PyObject *handle =
+                Py_BuildValue("iK", request.segment.fd, (unsigned long long)request.offset);
+            obj = attach(cls, handle, parts);
         }
     }
-    if (handle != NULL) {
-        request.segment.fd = -1; /* the caller's */
+    if (obj != NULL) {
+        request.segment.fd = -1; /* the object's */
     }
     gop_segment_close(&request.segment);
     Py_DECREF(name);
-    return handle;
+    return obj;
 }
 
 static int
@@ -98,33 +119,37 @@ call_open_queue(const gop_engine *e, void *arg, int Py_UNUSED(how), int64_t Py_U
 }
 
 PyDoc_STRVAR(open_queue_doc,
-"open_queue($module, name, mode, maxsize, joinable=False, redeliver=False, /)\n--\n\n"
-"Return the descriptors of the queue of that name, and of its bell.");
+"open_queue($module, cls, parts, name, mode, maxsize, joinable=False, redeliver=False,\n"
+"           /)\n--\n\n"
+"Return the queue of that name, an instance of cls; parts are what _attach() takes\n"
+"besides the descriptors.");
 
 static PyObject *
 open_queue(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *name, *maxsize;
+    PyObject *cls, *parts, *name, *maxsize;
     name_request request = {.queue = {.seg = {.fd = -1}, .bell = -1}};
     int joinable = 0, redeliver = 0;
-    if (!PyArg_ParseTuple(args, "O&iO|pp:open_queue", PyUnicode_FSConverter, &name, &request.mode,
-                          &maxsize, &joinable, &redeliver))
+    if (!PyArg_ParseTuple(args, "OO!O&iO|pp:open_queue", &cls, &PyTuple_Type, &parts,
+                          PyUnicode_FSConverter, &name, &request.mode, &maxsize, &joinable,
+                          &redeliver))
     {
         return NULL;
     }
     request.sort = redeliver ? QUEUE_REDELIVERS : joinable ? QUEUE_JOINABLE : QUEUE_PLAIN;
-    PyObject *descriptors = NULL;
+    PyObject *obj = NULL;
     if (queue_maxsize_from(maxsize, &request.maxsize) == 0 &&
         run(call_open_queue, &request, name) == 0)
     {
-        descriptors = Py_BuildValue("ii", request.queue.seg.fd, request.queue.bell);
+        PyObject *descriptors = Py_BuildValue("ii", request.queue.seg.fd, request.queue.bell);
+        obj = attach(cls, descriptors, parts);
     }
-    if (descriptors != NULL) {
-        request.queue.seg.fd = request.queue.bell = -1; /* the caller's */
+    if (obj != NULL) {
+        request.queue.seg.fd = request.queue.bell = -1; /* the object's */
     }
     gop_queue_close(&request.queue);
     Py_DECREF(name);
-    return descriptors;
+    return obj;
 }
 
 static int

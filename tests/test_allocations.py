@@ -155,15 +155,12 @@ def test_names() -> None:
     name = f"test-allocations-{os.getpid()}"
 
     def use() -> None:
-        fds = _engine.open_queue(name, _engine.GOP_CREATE, 3)
-        os.close(fds[0])
-        os.close(fds[1])
+        _engine.open_queue(_engine.Queue, (None,), name, _engine.GOP_CREATE, 3)
         _engine.names()
         _engine.unlink(name)
-        handle = _engine.open_slot(name, _engine.GOP_CREATE, _engine.GOP_SLOT_EVENT)
-        os.close(handle[0])
+        _engine.open_slot(_engine.Event, (), name, _engine.GOP_CREATE, _engine.GOP_SLOT_EVENT)
         try:
-            _engine.open_queue(name, _engine.GOP_OPEN, 3)
+            _engine.open_queue(_engine.Queue, (None,), name, _engine.GOP_OPEN, 3)
         except OSError:
             pass
         _engine.unlink(name)

@@ -20,6 +20,7 @@ import goprocessing
 import pytest
 from goprocessing import OwnerDied, named, queues, synchronize
 
+from .conftest import descriptors
 from .forks import exit_code, fork
 from .test_large_items import pattern
 from .waiting import LIMIT, eventually
@@ -252,6 +253,33 @@ def test_wrong_arguments(name: str) -> None:
     with pytest.raises(AttributeError):
         named.open_condition(name, object())
     assert files_of(name) == []
+
+
+def test_interrupted_at_any_time(open_: Any, name: str) -> None:
+    """By the handler of a signal, after any call that it makes."""
+    open_(name)
+    before, calls = descriptors(), 0
+
+    def profile(_frame: object, event: str, _function: object) -> None:
+        nonlocal calls
+        calls -= event == "c_return"
+        if calls == 0:
+            sys.setprofile(None)
+            raise Interrupted
+
+    for number in itertools.count(1):
+        calls = number
+        try:
+            sys.setprofile(profile)
+            open_(name)
+        except Interrupted:
+            pass
+        else:
+            break
+        finally:
+            sys.setprofile(None)
+        assert descriptors() == before
+    assert number > 2
 
 
 # ---- what else may have the name ----

@@ -39,14 +39,28 @@ GOP_SLOT_ROBUST_RLOCK: int
 GOP_SLOT_ROBUST_SEMAPHORE: int
 
 def open_queue(
-    name: str, mode: int, maxsize: int, joinable: bool = False, redeliver: bool = False, /
-) -> tuple[int, int]:
-    """The descriptors of the queue of that name, for `_attach`."""
+    cls: type[_T],
+    parts: tuple[Any, ...],
+    name: str,
+    mode: int,
+    maxsize: int,
+    joinable: bool = False,
+    redeliver: bool = False,
+    /,
+) -> _T:
+    """The queue of that name; parts are what `_attach` takes besides descriptors."""
 
 def open_slot(
-    name: str, mode: int, kind: int, value: int = 0, limit: int = 0, /
-) -> tuple[int, int]:
-    """A descriptor and the offset of the object of that name, for `_attach`."""
+    cls: type[_T],
+    parts: tuple[Any, ...],
+    name: str,
+    mode: int,
+    kind: int,
+    value: int = 0,
+    limit: int = 0,
+    /,
+) -> _T:
+    """The object of that name; parts are what `_attach` takes besides a handle."""
 
 def names() -> list[str]:
     """The names of this user's objects, in order."""

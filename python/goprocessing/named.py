@@ -83,15 +83,11 @@ def _queue(
 ) -> Any:
     found = None if codec is None else find(codec)
     _check(name)
-    fds = _engine.open_queue(name, _mode(create, unlink_at_exit), maxsize, *sort)
-    try:
-        if unlink_at_exit:
-            _unlink_at_exit(fds[0])
-        return cls._attach(*fds, found)
-    except BaseException:
-        for fd in fds:
-            os.close(fd)
-        raise
+    mode = _mode(create, unlink_at_exit)
+    queue = _engine.open_queue(cls, (found,), name, mode, maxsize, *sort)
+    if unlink_at_exit:
+        _unlink_at_exit(queue._fileno())
+    return queue
 
 
 def _in_slot(
@@ -105,14 +101,11 @@ def _in_slot(
     parts: tuple[Any, ...] = (),
 ) -> Any:
     _check(name)
-    handle = _engine.open_slot(name, _mode(create, unlink_at_exit), kind, value, limit)
-    try:
-        if unlink_at_exit:
-            _unlink_at_exit(handle[0])
-        return cls._attach(*handle, *parts)
-    except BaseException:
-        os.close(handle[0])
-        raise
+    mode = _mode(create, unlink_at_exit)
+    thing = _engine.open_slot(cls, parts, name, mode, kind, value, limit)
+    if unlink_at_exit:
+        _unlink_at_exit(thing._handle()[0])
+    return thing
 
 
 def open_queue(

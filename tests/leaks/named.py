@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from contextlib import ExitStack
 
@@ -63,11 +62,10 @@ def open_and_unlink(stack: ExitStack) -> Use:
         named.open_queue(NAME, create=True)
         named.unlink(NAME)
         raising(FileNotFoundError, _engine.unlink, NAME)
-        fd, _ = _engine.open_slot(NAME, _engine.GOP_CREATE, _engine.GOP_SLOT_EVENT)
-        _engine.unlink_file(fd)
-        _engine.unlink_file(fd)
-        os.close(fd)
-        raising(OSError, _engine.unlink_file, fd)
+        event = named.open_event(NAME, create=True)
+        _engine.unlink_file(event._handle()[0])
+        _engine.unlink_file(event._handle()[0])
+        raising(OSError, _engine.unlink_file, -1)
         assert {*makers} <= {*named.names()}
         for name, make in makers.items():
             first, second = make(create=False), make()
