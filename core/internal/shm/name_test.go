@@ -323,6 +323,36 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// Whoever has the maker's descriptor, too, has no part in the lock under which that takes
+// the name away.
+func TestLockUnlinking(t *testing.T) {
+	s, name, _ := newNamed(t)
+	isLocked := func() bool {
+		l := unix.Flock_t{Type: unix.F_WRLCK, Start: unlinking, Len: 1}
+		if err := unix.FcntlFlock(uintptr(s.FD), unix.F_OFD_GETLK, &l); err != nil {
+			t.Fatal(err)
+		}
+		return l.Type != unix.F_UNLCK
+	}
+	unlock, err := s.lockUnlinking()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !isLocked() {
+		t.Error("not locked for the others that have the descriptor")
+	}
+	unlock()
+	if isLocked() {
+		t.Error("still locked")
+	}
+	if err := s.Unlink(); err != nil {
+		t.Error(err)
+	}
+	if err := new(Segment).OpenNamed(name, KindQueue); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("opened after Unlink: %v", err)
+	}
+}
+
 // What the name of its maker's descriptor is, others see in /proc.
 func TestNameOf(t *testing.T) {
 	s, name, file := newNamed(t)

@@ -77,18 +77,18 @@ func UnlinkFile(fd int) error {
 	return s.Unlink()
 }
 
-// unlink takes that name away, if it is the segment's. It needs no further descriptor, but
-// to sweep: whoever could not get one undoes by it what he has done.
+// unlink takes that name away, if it is the segment's.
 func (s *Segment) unlink(name string) error {
 	at, err := path(name)
-	if err == nil {
-		err = awaitUnlinking(int(s.FD))
+	if err != nil {
+		return wrapUnlink(name, err)
 	}
+	unlock, err := s.lockUnlinking()
 	if err != nil {
 		return wrapUnlink(name, err)
 	}
 	err = unlinkLocked(at, FileID{s.device, s.inode})
-	_ = lockFile(int(s.FD), unix.F_OFD_SETLK, unix.F_UNLCK, unlinking, 1)
+	unlock()
 	if err == errRenamed {
 		return nil
 	}
@@ -96,6 +96,27 @@ func (s *Segment) unlink(name string) error {
 		err = Sweep()
 	}
 	return wrapUnlink(name, err)
+}
+
+// lockUnlinking locks byte unlinking by a file description of this process's alone: FD's
+// may be another's as well, which could unlink at once, and would have the lock for good
+// if this one were killed. But whoever gets no other descriptor undoes by FD what he has
+// done.
+func (s *Segment) lockUnlinking() (unlock func(), err error) {
+	fd, err := unix.Open(byDescriptor(int(s.FD)), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	unlock = func() { _ = unix.Close(fd) }
+	if err == unix.EMFILE || err == unix.ENFILE {
+		fd, err = int(s.FD), nil
+		unlock = func() { _ = lockFile(fd, unix.F_OFD_SETLK, unix.F_UNLCK, unlinking, 1) }
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := awaitUnlinking(fd); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
 }
 
 func awaitUnlinking(fd int) error {
