@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -84,7 +85,19 @@ func Inherited[T any, P inheritable[T]](name string) (*T, error) {
 	return p, nil
 }
 
+// taken are the names of the objects that were had. Their descriptors are closed, and
+// the numbers may be those of others of the same file.
+var taken = struct {
+	sync.Mutex
+	names map[string]bool
+}{names: map[string]bool{}}
+
 func inheritPassed(name string, inherit func(fds []int, note string) error) error {
+	taken.Lock()
+	defer taken.Unlock()
+	if taken.names[name] {
+		return fs.ErrNotExist
+	}
 	all, err := url.ParseQuery(os.Getenv(passedVariable))
 	if err != nil {
 		return fmt.Errorf("%s: %w", passedVariable, err)
@@ -93,19 +106,20 @@ func inheritPassed(name string, inherit func(fds []int, note string) error) erro
 	if !ok {
 		return fs.ErrNotExist
 	}
-	inherited, err := descriptorsOf(strings.Split(files, ","))
+	fds, err := descriptorsOf(strings.Split(files, ","))
 	if err != nil {
 		return err
 	}
 	// What this process executes is not to inherit them as well.
-	own, err := duplicateAll(inherited)
+	own, err := duplicateAll(fds)
 	if err != nil {
 		return err
 	}
 	if err := inherit(own, note); err != nil {
 		return err
 	}
-	return closeAll(inherited)
+	taken.names[name] = true
+	return closeAll(fds)
 }
 
 // descriptorsOf returns the descriptors of files, if they are those that were passed.

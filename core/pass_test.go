@@ -62,6 +62,21 @@ func init() {
 		event.Set()
 		return errors.Join(c.Send(ctx, item), q.TaskDone(), q.Close(), event.Close(), semaphore.Close(), barrier.Close(), a.Close())
 	}
+	children["inherit twice"] = func([]*os.File) error {
+		first, err := Inherited[Event]("first")
+		if err != nil {
+			return err
+		}
+		// It most likely has the number of the descriptor now that the first was passed by.
+		second, err := Inherited[Event]("second")
+		if err != nil {
+			return err
+		}
+		if _, err := Inherited[Event]("first"); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("inherited twice: %v", err)
+		}
+		return errors.Join(first.Close(), second.Close())
+	}
 	// It has the variable of a process that inherited something, and nothing of that.
 	children["inherit nothing"] = func([]*os.File) error {
 		if _, err := Inherited[JoinableQueue]("the jobs"); !errors.Is(err, fs.ErrNotExist) {
@@ -133,6 +148,31 @@ func TestPass(t *testing.T) {
 	}
 	if !event.IsSet() || q.Unfinished() != 0 {
 		t.Error("the child had other objects")
+	}
+}
+
+// An object can be had once, also if another has the same file.
+func TestInheritedTwice(t *testing.T) {
+	objects := newArena(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Stderr = os.Stderr
+	for _, name := range []string{"first", "second"} {
+		event, err := objects.NewEvent()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Pass(cmd, name, event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd.Env = append(cmd.Env, childVariable+"=inherit twice")
+	if err := cmd.Run(); err != nil {
+		t.Error(err)
+	}
+	for _, f := range cmd.ExtraFiles {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
