@@ -118,7 +118,9 @@ def test_unlink(name: str, tmp_path: Path) -> None:
         objects = json.loads(run("ps", "--json", str(os.getpid()), cwd=tmp_path))["objects"]
         (thing,) = (thing for thing in objects if thing["name"] == name)
         assert (thing["kind"], [h["pid"] for h in thing["holders"]]) == ("lock", [os.getpid()])
-    run("unlink", name, cwd=tmp_path)
+    complaint = run("unlink", "a/b", name, cwd=tmp_path, code=1)
+    assert "a/b: a name must be a file name" in complaint
+    assert name not in complaint
     assert "No such file" in run("unlink", name, cwd=tmp_path, code=1)
-    assert "file name" in run("unlink", "a/b", cwd=tmp_path, code=1)
+    assert "Traceback" not in run("unlink", "--stale", "a/b", cwd=tmp_path, code=1)
     assert "--stale" in run("unlink", cwd=tmp_path, code=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from . import inspect, unlink
 from ._blocked import shown
@@ -26,14 +27,21 @@ def main(arguments: Sequence[str]) -> None:
     )
     options = parser.parse_args(arguments)
     if options.stale:
-        for name in inspect.unlink_stale(*options.name):
+        try:
+            unlinked = inspect.unlink_stale(*options.name)
+        except RuntimeError as error:
+            parser.exit(1, f"{parser.prog}: {error}\n")
+        for name in unlinked:
             print(shown(name))
         return
     if not options.name:
         parser.error("a name is required, or --stale")
+    failed = False
     for name in options.name:
         try:
             unlink(name)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            parser.exit(1, f"{parser.prog}: {shown(name)}: {reason}\n")
+            print(f"{parser.prog}: {shown(name)}: {reason}", file=sys.stderr)
+            failed = True
+    sys.exit(failed)
