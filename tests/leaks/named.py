@@ -66,7 +66,7 @@ def open_and_unlink(stack: ExitStack) -> Use:
         event = named.open_event(NAME, create=True)
         _engine.unlink_file(event._handle()[0])
         _engine.unlink_file(event._handle()[0])
-        raising(OSError, _engine.unlink_file, -1)
+        raising(ValueError, _engine.unlink_file, -1)
         assert {*makers} <= {*named.names()}
         for name, make in makers.items():
             first, second = make(create=False), make()
