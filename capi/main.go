@@ -137,10 +137,13 @@ func gop_unlink_file(fd C.int) C.int { return result(core.UnlinkFile(int(fd))) }
 func gop_names(buf unsafe.Pointer, capacity C.uint64_t, n *C.uint64_t) C.int {
 	names, err := core.Names()
 	all := strings.Join(append(names, ""), "\x00")
-	if err == nil && len(all) > int(capacity) {
+	switch {
+	case err != nil:
+	case uint64(len(all)) > uint64(capacity):
 		err = core.ErrTooLong
+	default:
+		copy(bytes(buf, capacity), all)
 	}
-	copy(bytes(buf, capacity), all)
 	return received(len(all), err, n)
 }
 

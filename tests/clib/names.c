@@ -29,6 +29,9 @@ queues(void)
     CHECK(length == 4 && memcmp(item, "item", 4) == 0);
     CHECK(poll(&bell, 1, 0) == 0);
 
+    CHECK(gop_names(item, 1, &length) == -EMSGSIZE && length > strlen(name));
+    CHECK(item[0] == 'i'); /* nothing was stored */
+
     DO(gop_unlink(name));
     CHECK(gop_unlink(name) == -ENOENT);
     gop_queue_close(&q);
