@@ -64,9 +64,12 @@ static PyObject *
 attach(PyObject *cls, PyObject *firsts, PyObject *parts)
 {
     PyObject *args = firsts != NULL ? PySequence_Concat(firsts, parts) : NULL;
-    PyObject *method = args != NULL ? PyObject_GetAttrString(cls, "_attach") : NULL;
+    /* Always the same string: the cache of types' attributes keeps each that it sees. */
+    PyObject *name = args != NULL ? PyUnicode_InternFromString("_attach") : NULL;
+    PyObject *method = name != NULL ? PyObject_GetAttr(cls, name) : NULL;
     PyObject *obj = method != NULL ? PyObject_CallObject(method, args) : NULL;
     Py_XDECREF(method);
+    Py_XDECREF(name);
     Py_XDECREF(args);
     Py_XDECREF(firsts);
     return obj;
