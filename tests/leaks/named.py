@@ -12,7 +12,7 @@ from goprocessing import _engine, named
 from .table import CTX, Use, exercise, raising
 
 NAME = f"test-leaks-{os.getpid()}"
-FEW = 40
+FEW = 4
 """Each leaves some bytes to the engine's collector, which waits until they are many."""
 
 
