@@ -85,17 +85,17 @@ func Inherited[T any, P inheritable[T]](name string) (*T, error) {
 	return p, nil
 }
 
-// taken are the names of the objects that were had. Their descriptors are closed, and
+// had are the names of the objects that were had. Their descriptors are closed, and
 // the numbers may be those of others of the same file.
-var taken = struct {
+var had = struct {
 	sync.Mutex
 	names map[string]bool
 }{names: map[string]bool{}}
 
 func inheritPassed(name string, inherit func(fds []int, note string) error) error {
-	taken.Lock()
-	defer taken.Unlock()
-	if taken.names[name] {
+	had.Lock()
+	defer had.Unlock()
+	if had.names[name] {
 		return fs.ErrNotExist
 	}
 	all, err := url.ParseQuery(os.Getenv(passedVariable))
@@ -118,7 +118,7 @@ func inheritPassed(name string, inherit func(fds []int, note string) error) erro
 	if err := inherit(own, note); err != nil {
 		return err
 	}
-	taken.names[name] = true
+	had.names[name] = true
 	return closeAll(fds)
 }
 

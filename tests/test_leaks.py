@@ -58,7 +58,10 @@ def keep_an_object() -> None:
 
 
 def keep_memory() -> None:
-    kept.append(b"x" * (1 << 20))
+    # Not of malloc(), which may have that much already.
+    memory = mmap.mmap(-1, 1 << 20)
+    memory.write(bytes(1 << 20))
+    kept.append(memory)
 
 
 def keep_a_descriptor() -> None:

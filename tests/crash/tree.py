@@ -81,10 +81,6 @@ def children() -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def named() -> set[str]:
-    return {name for name in os.listdir("/dev/shm") if "goprocessing" in name}
-
-
 def mapped() -> set[str]:
     """The files of this package's that this process has mapped."""
     lines = Path("/proc/self/maps").read_text().splitlines()
@@ -106,18 +102,18 @@ class Tree:
             yield done
 
     def _kill_one(self) -> int:
-        before = named(), mapped(), {*children()}
+        before = mapped(), {*children()}
         with tempfile.TemporaryDirectory() as directory:
             method = self.random.choice(METHODS)
             root = os.fork()
             if not root:
                 self._live(method, directory)
             time.sleep(self.random.uniform(0, MOST))
-            killed = self._kill(root, before[2])
+            killed = self._kill(root, before[1])
             # The standard library's sockets of managers are in directories pymp-*.
             left = [name for name in os.listdir(directory) if not name.startswith("pymp-")]
-        if left or (named(), mapped(), {*children()}) != before:
-            raise Failure(f"left of a tree: {left}, {named()}, {mapped()}, {children()}")
+        if left or (mapped(), {*children()}) != before:
+            raise Failure(f"left of a tree: {left}, {mapped()}, {children()}")
         return killed
 
     def _live(self, method: str, directory: str) -> None:
