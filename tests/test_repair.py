@@ -78,6 +78,12 @@ def test_free_of_nothing(tmp_path: Path) -> None:
     assert "which lock" in run("repair", "--free", cwd=tmp_path, code=2)
 
 
+def test_repair_of_nothing(tmp_path: Path) -> None:
+    (nothing,) = inspect.repair("nothing")
+    assert (nothing.id, nothing.problem) == ("nothing", "no such object")
+    run("repair", "nothing", cwd=tmp_path, code=1)
+
+
 def test_repair_returns_items_of_the_dead(tmp_path: Path) -> None:
     queue = CTX.JoinableQueue(70008, redeliver=True)
     queue.put("item")

@@ -43,24 +43,39 @@ func Repair(ids ...string) ([]Repaired, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := repairs{ids: ids, list: []Repaired{}}
+	r := repairs{unseen: slices.Clone(ids), all: len(ids) == 0, list: []Repaired{}}
 	for _, g := range users.inOrder() {
+		r.wanted = false
 		err := guarded(func() error { return r.repair(g) })
 		// What is gone, or cannot be known: a Snapshot says why.
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, shm.ErrKind) && !errors.Is(err, shm.ErrLayout) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, shm.ErrKind) && !errors.Is(err, shm.ErrLayout) && (r.wanted || r.wants(g, g.id())) {
 			r.add(g, g.id(), Unknown, nil, err)
 		}
+	}
+	for _, id := range r.unseen {
+		r.list = append(r.list, Repaired{ID: id, Kind: Unknown, Problem: "no such object"})
 	}
 	return r.list, nil
 }
 
 type repairs struct {
-	ids  []string
-	list []Repaired
+	all    bool
+	unseen []string // IDs and names that were asked for, of which nothing was found yet
+	wanted bool     // the segment at hand, or something in it
+	list   []Repaired
 }
 
+// wants reports whether it is asked for, and that it was found.
 func (r *repairs) wants(g *segment, id string) bool {
-	return len(r.ids) == 0 || slices.Contains(r.ids, id) || g.name != "" && slices.Contains(r.ids, g.name)
+	asked := len(r.unseen)
+	r.unseen = slices.DeleteFunc(r.unseen, func(what string) bool {
+		return what == id || g.name != "" && what == g.name
+	})
+	if r.all || len(r.unseen) < asked {
+		r.wanted = true
+		return true
+	}
+	return false
 }
 
 func (r *repairs) add(g *segment, id string, kind Kind, done []string, err error) {
