@@ -184,7 +184,8 @@ func (s *Segment) Name() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("looking for the name of a segment: %w", err)
 	}
-	name, ok := strings.CutPrefix(string(buf[:n]), directory+"/"+prefix())
+	file := string(buf[:n]) // in the directory that it is in, if ours is a symbolic link
+	name, ok := strings.CutPrefix(file[strings.LastIndexByte(file, '/')+1:], prefix())
 	if !ok {
 		return "", fmt.Errorf("segment at %s: %w", buf[:n], ErrUnlinked)
 	}

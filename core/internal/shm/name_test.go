@@ -232,6 +232,26 @@ func TestOtherUser(t *testing.T) {
 	}
 }
 
+// In some systems /dev/shm is a symbolic link.
+func TestDirectoryIsALink(t *testing.T) {
+	link := t.TempDir() + "/link"
+	if err := os.Symlink(directory, link); err != nil {
+		t.Fatal(err)
+	}
+	defer func(before string) { directory = before }(directory)
+	directory = link
+	s, name, file := newNamed(t)
+	if got, err := s.Name(); got != name || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if err := s.Unlink(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the name is still there: ", err)
+	}
+}
+
 // What has no memory is never touched: a full file system is an error.
 func TestFullFileSystem(t *testing.T) {
 	dir := t.TempDir()
