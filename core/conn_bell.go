@@ -52,13 +52,18 @@ import (
 const heardFor = 20_000
 
 // tell lets the receivers know of the message that was just sent. The only error
-// is unix.EPIPE.
-func (c *Conn) tell() error {
+// is unix.EPIPE: the other end is gone, and did not receive it before.
+func (c *Conn) tell() (err error) {
 	d := &c.out().Doorbell
 	if d.Rung.Load() == 0 {
-		return c.ring(d, false)
+		err = c.ring(d, false)
+	} else {
+		err = c.listen(d)
 	}
-	return c.listen(d)
+	if err == unix.EPIPE && c.out().Len() == 0 {
+		return nil
+	}
+	return err
 }
 
 // listen makes sure that the other end is still there, which a bell that is rung

@@ -561,6 +561,37 @@ func TestPipeSendToNobody(t *testing.T) {
 	}
 }
 
+// Whoever receives a message may close its end at once, before the sender has told it of
+// the message.
+func TestPipeClosedByWhoReceived(t *testing.T) {
+	for _, rung := range []bool{false, true} {
+		a, b := newPipe(t, true)
+		if rung { // and nobody took the bell away
+			if err := b.Send(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.Recv(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.put(&Item{}, atOnce()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Recv(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.tell(); err != nil {
+			t.Errorf("bell rung before: %v: %v", rung, err)
+		}
+		if err := b.Send(t.Context(), nil); err != unix.EPIPE {
+			t.Errorf("send to nobody: %v", err)
+		}
+	}
+}
+
 func init() {
 	children["receive"] = func(files []*os.File) error {
 		c, err := OpenConn(files[0], files[1], 0, Readable|Writable)
