@@ -53,12 +53,16 @@ func newChild(t testing.TB, s *shm.Segment, name string) *exec.Cmd {
 
 // numbered is item i, which has extents if it is one of ten.
 func numbered(i int) *Record {
-	r := &Record{Parts: [3][]byte{binary.NativeEndian.AppendUint64(nil, uint64(i)), pattern(i, i%300)}}
+	data := noise[uint(i)%1000:]
+	r := &Record{Parts: [3][]byte{binary.NativeEndian.AppendUint64(nil, uint64(i)), data[:uint(i)%300]}}
 	if i%10 == 0 {
-		r.Buffers = [][]byte{pattern(i, 100), pattern(i, 200)}
+		r.Buffers = [][]byte{data[100:200], data[200:400]}
 	}
 	return r
 }
+
+// noise is what data is cut out of, also for a number that is none.
+var noise = pattern(0, 2000)
 
 // receiveNumbered takes an item, which is whole, and releases its extents.
 func receiveNumbered(q *Stream, s *shm.Segment) (int, error) {
@@ -68,6 +72,9 @@ func receiveNumbered(q *Stream, s *shm.Segment) (int, error) {
 		return 0, err
 	}
 	data := buf[r.Refs*refSize : r.Len]
+	if len(data) < 8 {
+		return 0, fmt.Errorf("an item of %d bytes has no number", len(data))
+	}
 	n := int(binary.NativeEndian.Uint64(data))
 	want := numbered(n)
 	torn := r.Refs != len(want.Buffers) || !bytes.Equal(data[8:], want.Parts[1])

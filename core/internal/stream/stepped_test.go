@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -20,13 +21,13 @@ func init() {
 	}
 }
 
-// runAlone puts and gets items of all kinds through both streams, for ever.
+// runAlone puts and gets numbered items in all ways through both streams, for ever.
 func runAlone(s *shm.Segment) error {
 	debug.SetGCPercent(-1)
 	first, second := Of(s, 0), Of(s, 1)
 	buf := make([]byte, 2000)
 	for i := 0; ; i += 10 {
-		if err := first.TryPut(s, nil, record(pattern(i, i%100)), now); err != nil {
+		if err := first.TryPut(s, nil, numbered(i+1), now); err != nil {
 			return err
 		}
 		if _, err := first.TryGet(s, buf, now); err != nil {
@@ -42,7 +43,7 @@ func runAlone(s *shm.Segment) error {
 		}
 		var b Batch
 		for k := range 3 {
-			b = b.Append(pattern(i, k))
+			b = b.Append(bytes.Join(numbered(i + 2 + k).Parts[:], nil))
 		}
 		if _, _, err := first.PutMany(s, nil, b, now); err != nil {
 			return err
