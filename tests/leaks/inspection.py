@@ -35,8 +35,10 @@ def identities(stack: ExitStack) -> Use:
 
 @exercise("inspect.repair", "inspect.free", "inspect.unlink_stale")
 def repairs(stack: ExitStack) -> Use:
+    lock = CTX.Lock()
+
     def use() -> None:
-        assert not inspect.repair("0")
+        assert not inspect.repair(inspect.identify(lock))
         assert not inspect.free()
         assert not inspect.unlink_stale("a name that nobody uses")
 
