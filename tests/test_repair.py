@@ -114,6 +114,7 @@ def test_a_named_object_in_use_and_stale(name: str, tmp_path: Path) -> None:
     assert thing.streams[0].depth == 1
     assert "unlink --stale" in run("ps", cwd=tmp_path)
     assert run("unlink", "--stale", name, cwd=tmp_path) == f"{name}\n"
+    assert "No such file" in run("unlink", "--stale", name, cwd=tmp_path, code=1)
     with pytest.raises(FileNotFoundError):
         goprocessing.open_queue(name, create=False)
 

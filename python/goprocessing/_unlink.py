@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 
-from . import inspect, unlink
+from . import inspect, names, unlink
 from ._blocked import shown
 
 TYPE_CHECKING = False
@@ -33,7 +35,10 @@ def main(arguments: Sequence[str]) -> None:
             parser.exit(1, f"{parser.prog}: {error}\n")
         for name in unlinked:
             print(shown(name))
-        return
+        missing = {*options.name}.difference(unlinked, names())
+        for name in sorted(missing):
+            print(f"{parser.prog}: {shown(name)}: {os.strerror(errno.ENOENT)}", file=sys.stderr)
+        sys.exit(bool(missing))
     if not options.name:
         parser.error("a name is required, or --stale")
     failed = False
