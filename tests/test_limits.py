@@ -12,6 +12,8 @@ import mmap
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from .conftest import descriptors
 from .forks import exit_code, fork, run_fresh
 from .test_errors import limited, raises_oserror
 from .test_memory import held
+from .test_scripts import SCRIPTS, lines
 from .waiting import eventually
 
 MIB = 1 << 20
@@ -260,6 +263,18 @@ def test_the_memory_of_the_control_group_is_used_up(size: int) -> None:
             count -= 1
         assert count == 0
         assert_sound(q)
+
+
+def test_dev_shm_is_full() -> None:
+    """It has 64 MiB in many containers, and 1 MiB here."""
+    root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    mount = "mount -t tmpfs -o size=1m none /dev/shm"
+    alone = ["unshare", "--mount", *root, "sh", "-c", f'{mount} && "$@"', "sh"]
+    probe = subprocess.run([*alone, "true"], capture_output=True, text=True, timeout=60)
+    if probe.returncode:
+        pytest.skip(f"cannot mount a file system: {probe.stderr}")
+    command = [*alone, sys.executable, str(SCRIPTS / "full_disk.py")]
+    assert lines(subprocess.run(command, capture_output=True, text=True, timeout=60)) == ["sound"]
 
 
 def put_and_get(q: Any, back: Any, number: int) -> None:

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 )
@@ -46,8 +47,8 @@ func (v *view) checkChunks(st *putState) error {
 		}
 		c = next
 	}
-	stack := func(c uint32, where string) (n uint32, err error) {
-		for ; c != 0; n++ {
+	stack := func(c uint32, where string, most uint32) (n uint32, err error) {
+		for ; c != 0 && n < most; n++ {
 			if err := visit(c, where); err != nil {
 				return n, err
 			}
@@ -59,14 +60,14 @@ func (v *view) checkChunks(st *putState) error {
 		}
 		return n, nil
 	}
-	n, err := stack(st.warm, "warm")
+	n, err := stack(st.warm, "warm", st.warms)
 	if err != nil {
 		return err
 	}
 	if n < st.warms {
 		return fmt.Errorf("%d warm chunks, not %d", n, st.warms)
 	}
-	if _, err := stack(st.cold, "cold"); err != nil {
+	if _, err := stack(st.cold, "cold", math.MaxUint32); err != nil {
 		return err
 	}
 	for c := v.t.base; c < st.fresh; c = v.t.after(c) {

@@ -1,11 +1,14 @@
 package stream
 
 import (
+	"errors"
 	"math/bits"
 	"unsafe"
 
 	"github.com/goprocessing/goprocessing/core/internal/fault"
+	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
+	"golang.org/x/sys/unix"
 )
 
 // Chunk i is the bytes from i*chunkSize on. Chunk 0 begins with the segment's
@@ -29,7 +32,7 @@ const (
 	// queue that hardly holds anything hardly takes anything.
 	allocation = 16 << 10
 
-	// warmChunks is how many drained chunks keep their memory.
+	// warmChunks is how many drained chunks keep their memory: see reclaim.
 	warmChunks = 32
 )
 
@@ -224,11 +227,16 @@ func (v *view) collect(st *putState) error {
 	fault.Here("drained chunks stacked")
 	v.t.commit(st)
 	fault.Here("drained chunks collected")
-	// Only now: a chunk without memory must not be found anywhere but on the
-	// cold stack, also if this process is killed here.
+	return v.discard(st.cold, before)
+}
+
+// discard gives back the memory of the chunks that were put on the cold stack, whose top
+// was before. Only after the commit: a chunk without memory must not be found anywhere
+// but there, also if this process is killed.
+func (v *view) discard(top, before uint32) error {
 	var run discardRun
 	var w shm.Walk
-	for c := st.cold; c != before; {
+	for c := top; c != before; {
 		if w.Circles(uint64(c)) {
 			return shm.ErrCorrupt
 		}
@@ -241,6 +249,57 @@ func (v *view) collect(st *putState) error {
 	}
 	run.flush(v.s)
 	return nil
+}
+
+// cool gives back the memory of all drained chunks and reports whether there was any.
+// The caller holds putLock; st is the current state and remains so.
+func (v *view) cool(st *putState) (bool, error) {
+	if err := v.collect(st); err != nil || st.warms == 0 {
+		return false, err
+	}
+	if st.warms > warmChunks {
+		return false, shm.ErrCorrupt
+	}
+	last, err := v.link(st.warm)
+	for range st.warms - 1 {
+		if err != nil {
+			return false, err
+		}
+		last, err = v.link(last.free)
+	}
+	if err != nil {
+		return false, err
+	}
+	// The warm stack ends by number: killed before the commit, this is still as it was.
+	before := st.cold
+	last.free = before
+	st.cold, st.warm, st.warms = st.warm, 0, 0
+	v.t.commit(st)
+	return true, v.discard(st.cold, before)
+}
+
+// reclaim gives back the memory of a segment that nothing is in, that of free extents and
+// of drained chunks, and reports whether there was any. Else it is kept for what comes
+// next, but not if that needs it elsewhere and the system has none.
+func reclaim(s *shm.Segment) bool {
+	some := ExtentsOf(s).shed()
+	for i := range Count(s.Kind) {
+		v := view{Of(s, i), s}
+		l := futex.Briefly()
+		if v.t.lockPut(&l) != nil {
+			continue // somebody is busy with it, or stopped
+		}
+		st := v.t.current()
+		cooled, err := v.cool(&st)
+		v.t.putLock.Unlock()
+		some = some || cooled && err == nil
+	}
+	return some
+}
+
+// isNoMemory reports whether the system had none (tmpfs(5), memory of control groups).
+func isNoMemory(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.ENOMEM)
 }
 
 // discardRun gives back the memory of chunks, neighbours together.

@@ -167,6 +167,15 @@ func (x Extents) Bytes(r Ref) ([]byte, error) {
 // owner. Errors: unix.EFBIG; that there is no memory; as futex.Mutex.Lock; unix.EAGAIN,
 // if l allows only to spin, and it is better to sleep a little.
 func (x Extents) Take(n uint64, l *futex.Limit) (Ref, error) {
+	r, err := x.tryTake(n, l)
+	if isNoMemory(err) && reclaim(x.s) {
+		return x.tryTake(n, l)
+	}
+	return r, err
+}
+
+// tryTake is Take with what memory the system has.
+func (x Extents) tryTake(n uint64, l *futex.Limit) (Ref, error) {
 	if n > chunkSize<<(numClasses-1) {
 		return Ref{}, unix.EFBIG
 	}
@@ -424,8 +433,11 @@ func (x Extents) release(c uint32, e *extent, n uint64) (uint32, *extent) {
 }
 
 // excess takes an extent whose memory is to be given back, if any is.
-func (x Extents) excess() (uint32, *extent) {
-	if x.p.kept <= max(2*x.p.recent, minKept) {
+func (x Extents) excess() (uint32, *extent) { return x.spare(max(2*x.p.recent, minKept)) }
+
+// spare takes a free extent with memory, if free ones have more than so many bytes.
+func (x Extents) spare(kept uint64) (uint32, *extent) {
+	if x.p.kept <= kept {
 		return 0, nil
 	}
 	for class := uint32(numClasses - 1); class >= minClass; class-- {
@@ -436,6 +448,23 @@ func (x Extents) excess() (uint32, *extent) {
 		}
 	}
 	return 0, nil
+}
+
+// shed gives back the memory of all free extents and reports whether there was any.
+func (x Extents) shed() (some bool) {
+	for {
+		l := futex.Briefly()
+		if x.enter(&l) != nil {
+			return some
+		}
+		c, e := x.spare(0)
+		x.p.lock.Unlock()
+		if e == nil {
+			return some
+		}
+		x.trim(c, e)
+		some = true
+	}
 }
 
 // RecoverLost makes the extents of items that were dropped free.

@@ -272,12 +272,19 @@ func (v *view) append(before putState, b Bell, r *Record, grow bool, l *futex.Li
 		}
 	}
 	st := before
-	if err := v.writeRecord(&st, r); err != nil {
-		return errors.Join(err, v.giveBack(&before, &st))
+	x := ExtentsOf(v.s)
+	for err := v.writeRecord(&st, r); err != nil; err = v.writeRecord(&st, r) {
+		err = errors.Join(err, v.giveBack(&before, &st))
+		if !isNoMemory(err) {
+			return err
+		}
+		if cooled, e := v.cool(&before); !cooled && !x.shed() || e != nil {
+			return errors.Join(err, e)
+		}
+		st = before
 	}
 	fault.Here("record written")
 	st.tail = st.tail.aligned()
-	x := ExtentsOf(v.s)
 	err := x.enqueue(r.Refs, v.item(before.puts))
 	fault.Here("extents queued")
 	st.bytes += size + r.beside()

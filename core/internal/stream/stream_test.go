@@ -406,3 +406,35 @@ func BenchmarkPutGet(b *testing.B) {
 		})
 	}
 }
+
+// The memory that a segment keeps for what comes next can be given back.
+func TestReclaim(t *testing.T) {
+	q, s := newStream(t, 0)
+	for round := range 3 {
+		for i := range 1000 {
+			put(t, q, s, pattern(i, 3000))
+		}
+		for i := range 1000 {
+			if !bytes.Equal(get(t, q, s), pattern(i, 3000)) {
+				t.Fatalf("round %d: item %d differs", round, i)
+			}
+		}
+		if err := q.Put(s, nil, &Record{Buffers: [][]byte{pattern(1, 1<<20)}}, now); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, q, s)
+		put(t, q, s, pattern(7, 100_000)) // stays where it is
+		before := s.Memory()
+		if !reclaim(s) || s.Memory() > before/8 {
+			t.Errorf("round %d: %d of %d bytes are left", round, s.Memory(), before)
+		}
+		if reclaim(s) {
+			t.Errorf("round %d: there was more", round)
+		}
+		check(t, q, s)
+		checkExtents(t, s)
+		if !bytes.Equal(get(t, q, s), pattern(7, 100_000)) {
+			t.Error("an item that was there differs")
+		}
+	}
+}
