@@ -76,8 +76,9 @@ test-quick: .venvs/pythons $(GO) ## Run the quick tests: Go without -race, one C
 test-go: $(GO)
 	$(title) 'go vet, go test -race'
 	$(GO) vet ./...
-	$(GO) test -race -timeout 10m ./core/... ./capi/... $(call prefix,go)
-	$(GO) test -tags crash -run Crash -parallel 4 ./core $(call prefix,go)
+	$(GO) test -race -timeout 20m ./core/... ./capi/... $(call prefix,go)
+	$(GO) test -tags crash -run 'Crash|KilledAtEachPoint|KilledAtWorkWithLedger' -parallel 4 \
+		./core ./core/internal/stream $(call prefix,go)
 
 # Two of three deaths are at random instants: not each process comes by the point at
 # which it is to die. SEED replays where they die, and after how many passes.

@@ -94,7 +94,7 @@ func checkNothingLeft(t testing.TB) {
 		}
 		return !slices.ContainsFunc(files, func(f os.DirEntry) bool {
 			inode, ok := strings.CutPrefix(f.Name(), "goprocessing-bell."+user+".")
-			return ok && !inodes[inode]
+			return ok && !f.IsDir() && !inodes[inode]
 		})
 	})
 }

@@ -116,6 +116,10 @@ func (u *users) add(pid int) {
 		if err != nil || !mayBeSegment(link) {
 			continue
 		}
+		// Who has it for reading only looks at it, as this process is about to.
+		if own, err := os.Lstat(path); err != nil || own.Mode().Perm()&0o200 == 0 {
+			continue
+		}
 		info, err := os.Stat(path)
 		if err != nil {
 			continue

@@ -85,6 +85,30 @@ func awaitFlag(t *testing.T, w *Word) {
 	}
 }
 
+// One who sleeps is woken: to find out by itself would take Look in each round.
+func TestSleepersAreWoken(t *testing.T) {
+	const rounds = 60
+	ctx, cancel := context.WithTimeoutCause(t.Context(), rounds/2*time.Duration(Look), unix.ETIME)
+	defer cancel()
+	for range rounds {
+		var w Word
+		var spin uint32
+		var ready atomic.Bool
+		done := make(chan error, 1)
+		go func() {
+			_, err := AwaitWord(&w, &Limit{How: Sleep, Deadline: Forever, Context: ctx}, &spin, readiness(ready.Load))
+			done <- err
+		}()
+		awaitFlag(t, &w)
+		time.Sleep(2 * time.Millisecond) // if it does not sleep by now, the round shows nothing
+		ready.Store(true)
+		w.Wake(1)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Every token is taken once, however many producers wake however many consumers.
 func TestNoWakeUpIsLost(t *testing.T) {
 	const consumers, tokens = 8, 20_000
@@ -108,7 +132,6 @@ func TestNoWakeUpIsLost(t *testing.T) {
 			for taken.Add(1) <= tokens {
 				slept := false
 				for !take() {
-					// A deadline before Look: a lost wake-up fails.
 					l := &Limit{How: Block, Deadline: Now() + 20*Look}
 					again, err := AwaitWord(&w, l, &spin, readiness(func() bool { return available.Load() > 0 }))
 					if err != nil {
@@ -184,7 +207,9 @@ func TestMutexOutlivesItsOwner(t *testing.T) {
 		if _, err := os.Stdout.WriteString("locked\n"); err != nil {
 			t.Fatal(err)
 		}
-		select {} // until killed
+		for { // until killed; the runtime takes a lone select for a deadlock, and ends it
+			time.Sleep(time.Hour)
+		}
 	}
 	fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)
 	if err != nil {

@@ -94,12 +94,15 @@ func TestBellOfSomethingElse(t *testing.T) {
 	}
 }
 
+// nobodys is an inode that no segment has, nor another run of these tests.
+var nobodys = 1<<63 | uint64(os.Getpid())
+
 // What a killed process has left goes with the next name that is taken away, and nothing
 // else does.
 func TestSweep(t *testing.T) {
 	s, name, _ := newNamed(t)
 	bell := openBell(t, s)
-	orphan := bellPath(1) // the directory's
+	orphan := bellPath(nobodys)
 	if err := unix.Mkfifo(orphan, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +129,7 @@ func TestSweep(t *testing.T) {
 // Anybody may put files beside the bells. What cannot be removed hinders nobody.
 func TestBellThatStays(t *testing.T) {
 	s, name, _ := newNamed(t)
-	for _, file := range []string{s.BellPath(), bellPath(1)} {
+	for _, file := range []string{s.BellPath(), bellPath(nobodys)} {
 		if err := os.Mkdir(file, 0o700); err != nil {
 			t.Fatal(err)
 		}

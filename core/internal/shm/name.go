@@ -142,10 +142,13 @@ func (s *Segment) openPath(from string, kind uint32) error {
 }
 
 // openFile opens what there is at path, without following a link.
-func openFile(path string) (int, error) {
+func openFile(path string) (int, error) { return openAs(path, unix.O_RDWR) }
+
+// openAs is openFile with that access mode.
+func openAs(path string, access int) (int, error) {
 	// To open a FIFO would block, a device might do anything: O_NONBLOCK prevents the
 	// first, and /dev/shm as it should be mounted, nodev, the second.
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(path, access|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err == unix.EISDIR || err == unix.ENXIO {
 		err = ErrKind
 	}

@@ -207,7 +207,7 @@ func isStale(name string) bool {
 	if err != nil {
 		return false
 	}
-	fd, err := openFile(at)
+	fd, err := openAs(at, unix.O_RDONLY)
 	if err != nil {
 		return false
 	}

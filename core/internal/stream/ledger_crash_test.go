@@ -81,7 +81,7 @@ func TestKilledAtWorkWithLedger(t *testing.T) {
 	q, s := newKept(t, 0, true)
 	put := 0
 	deaths := map[string]int{}
-	for i := range 4 * len(points) {
+	for i := range 6 * len(points) {
 		for range 800 {
 			if err := q.Put(s, nil, numbered(put), now); err != nil {
 				t.Fatal(err)

@@ -207,13 +207,9 @@ func TestShutdownWakes(t *testing.T) {
 					results <- err
 				}()
 			}
+			joined := make(chan error, 1)
 			if immediate {
-				go func() {
-					if err := full.Join(s, nil, block); err != nil {
-						results <- err
-					}
-					results <- ErrShut
-				}()
+				go func() { joined <- full.Join(s, nil, block) }()
 			}
 			shutdown(t, full, s, immediate)
 			shutdown(t, empty, s2, immediate)
@@ -223,7 +219,9 @@ func TestShutdownWakes(t *testing.T) {
 				}
 			}
 			if immediate {
-				<-results
+				if err := <-joined; err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
