@@ -105,7 +105,7 @@ limits: .venvs/pythons ## Go to the limits: 4 GiB items, 10,000 queues, 1,000 pr
 # --foreground lets Ctrl-C through, but leaves the children of a hung run alone.
 test-3.%: .venvs/3.%/installed $(LIBRARY)
 	$(title) 'CPython 3.$*: pytest'
-	@timeout $(if $(CI),,--foreground) --kill-after=30 25m .venvs/3.$*/bin/python -P -m pytest $(PYTEST_ARGS) $(call prefix,3.$*)
+	@timeout $(if $(CI),,--foreground) --kill-after=30 60m .venvs/3.$*/bin/python -P -m pytest $(PYTEST_ARGS) $(call prefix,3.$*)
 
 # The interpreter is not built with the sanitizers, so their runtimes come first. Fatal
 # signals are for Go and for faulthandler to handle; too large an allocation is a

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -21,6 +22,7 @@ def fork(function: Callable[[], object]) -> int:
     status = 1
     try:
         limit_time()
+        threading.excepthook = _fail
         function()
         status = 0
     except SystemExit as exit:
@@ -30,6 +32,12 @@ def fork(function: Callable[[], object]) -> int:
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def _fail(of: threading.ExceptHookArgs) -> None:
+    traceback.print_exception(of.exc_value)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def limit_time() -> None:

@@ -15,7 +15,7 @@ from goprocessing import _engine
 
 from .conftest import descriptors
 from .forks import descend, exit_code, fork, use_engine
-from .waiting import eventually
+from .waiting import LIMIT, eventually
 
 # More than one arena holds.
 MANY = 3000
@@ -77,9 +77,9 @@ def test_full_of_one_kind_there_is_room_for_others() -> None:
     assert len(descriptors()) - before <= 1
 
 
-def wait_in_vain(condition: Any) -> None:
+def wait(condition: Any) -> None:
     with condition:
-        condition.wait(0.5)
+        condition.wait(LIMIT)
 
 
 def test_room_for_waiters_is_given_back() -> None:
@@ -87,7 +87,7 @@ def test_room_for_waiters_is_given_back() -> None:
 
     def gather() -> int:
         condition = goprocessing.Condition()
-        threads = [threading.Thread(target=wait_in_vain, args=(condition,)) for _ in range(200)]
+        threads = [threading.Thread(target=wait, args=(condition,)) for _ in range(200)]
         with condition:
             for thread in threads:
                 thread.start()

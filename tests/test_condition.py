@@ -347,8 +347,8 @@ def test_an_interrupted_wait_has_the_lock(ctx: Any) -> None:
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         with condition, condition:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
             with pytest.raises(Interrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
                 condition.wait(60)
             assert condition._lock._semlock._count() == 2
     finally:

@@ -110,7 +110,7 @@ def test_made_and_dropped(use: Callable[[], None], times: int) -> None:
         use()
     gc.collect()
     assert descriptors() == before
-    assert mapped() - address_space < 64 * MIB
+    assert mapped() - address_space < 256 * MIB
 
 
 USED_WITHOUT_END = """

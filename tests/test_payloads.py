@@ -24,6 +24,9 @@ from hypothesis import strategies as st
 from .test_codec import FLOATS, INTEGERS, SIZES, Colour, Pair, same
 from .waiting import LIMIT
 
+# With nothing cached the peer in Go takes long to compile.
+pytestmark = pytest.mark.timeout(600)
+
 NAMES = (f"payloads-{os.getpid()}-{number}" for number in itertools.count())
 
 shared = [1, "shared"]

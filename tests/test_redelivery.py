@@ -273,11 +273,15 @@ def test_a_copy_outlives_its_item(plain: Any) -> None:
 def test_maxsize_is_exceeded_for_the_moment(our_ctx: Any) -> None:
     q = our_ctx.JoinableQueue(2, redeliver=True)
     q.put(0)
-    killed_taker(our_ctx, q, 1)
-    q.put(1)
-    if q.qsize() < 2:
+    taken = our_ctx.Queue()
+    with starter(our_ctx) as start:
+        process = start(take, q, 1, taken)
+        assert taken.get() == [0]
+        q.put(1)
         q.put(2)
-    eventually(lambda: q.qsize() >= 2)
+        kill(process)
+    taken.close()
+    eventually(lambda: q._poll(0) and q.qsize() == 3)
     assert q.full()
     with pytest.raises(queue.Full):
         q.put_nowait(3)

@@ -294,8 +294,8 @@ def test_a_signal_handler_ends_a_wait(lock: Any, fork: Any) -> None:
 
     before = signal.signal(signal.SIGALRM, handle)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(InterruptedError, match="handled"):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             lock.acquire()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -320,9 +320,10 @@ def test_owner_died_from_a_signal_handler(lock: Any) -> None:
     assert taken.wait(LIMIT)
     before = signal.signal(signal.SIGALRM, handle_by_owner_died)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        with pytest.raises(OwnerDied, match="of another lock"), lock:
-            pytest.fail("the body ran")
+        with pytest.raises(OwnerDied, match="of another lock"):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with lock:
+                pytest.fail("the body ran")
         assert lock.locked()
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -339,8 +340,8 @@ def test_owner_died_from_a_signal_handler_during_get(fork: Any) -> None:
     before = signal.signal(signal.SIGALRM, handle_by_owner_died)
     queue.put(1)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(OwnerDied, match="of another lock"):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             queue.get()
     finally:
         signal.signal(signal.SIGALRM, before)

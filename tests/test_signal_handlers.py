@@ -409,9 +409,10 @@ def interruptions(handler: Step) -> Iterator[list[int]]:
     def handle(*_: object) -> None:
         handler()
         handled[0] += 1
+        signal.setitimer(signal.ITIMER_REAL, INTERVAL)
 
     signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
+    signal.setitimer(signal.ITIMER_REAL, INTERVAL)
     yield handled
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
