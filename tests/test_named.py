@@ -51,7 +51,6 @@ MAKERS: dict[str, Callable[..., Any]] = {
 WILL_DO = {
     ("lock", "semaphore"),
     ("lock", "bounded semaphore"),
-    ("semaphore", "bounded semaphore"),
     ("bounded semaphore", "semaphore"),
     ("robust semaphore", "robust bounded semaphore"),
     ("robust bounded semaphore", "robust semaphore"),
@@ -248,9 +247,11 @@ def test_wrong_arguments(name: str) -> None:
     ):
         with pytest.raises(ValueError):
             call()
-    for each in named.open_queue, named.open_event, named.unlink:
-        with pytest.raises(TypeError):
-            each(1)  # type: ignore[operator]
+    for wrong in 1, b"x", Path("x"), None:
+        for each in (*MAKERS.values(), named.open_pipe, named.unlink):
+            message = f"^a name must be a str, not {type(wrong).__name__}$"
+            with pytest.raises(TypeError, match=message):
+                each(wrong)
     with pytest.raises(OverflowError):
         named.open_queue(name, 1 << 100)
     with pytest.raises(AttributeError):

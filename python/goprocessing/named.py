@@ -68,6 +68,8 @@ def _unlink_and_close(fd: int) -> None:
 
 
 def _check(name: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a name must be a str, not {type(name).__name__}")
     if not name or name in (".", "..") or "/" in name:
         raise ValueError(f"a name must be a file name, not {name!r}")
 
@@ -209,6 +211,8 @@ def open_bounded_semaphore(
     else:
         kind = _engine.GOP_SLOT_SEMAPHORE
         semaphore = _in_slot(BoundedSemaphore, name, create, unlink_at_exit, kind, value, value)
+        if semaphore.maxvalue == _engine.GOP_SEM_MAX != value:
+            raise OSError(errno.EINVAL, "the name of a semaphore without a bound", name)
     return semaphore
 
 
