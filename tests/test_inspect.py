@@ -223,7 +223,7 @@ def test_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken.write_text("#!/bin/sh\necho first >&2; echo it went wrong >&2; exit 3\n")
     broken.chmod(0o700)
     monkeypatch.setattr("multiprocessing.spawn.get_executable", lambda: str(broken))
-    with pytest.raises(RuntimeError, match=r"cannot be inspected: it went wrong$"):
+    with pytest.raises(RuntimeError, match=r"^Snapshot failed: it went wrong$"):
         inspect.snapshot()
 
 
@@ -238,7 +238,7 @@ def run(*arguments: str, cwd: Path, code: int = 0, encoding: str = "utf-8") -> s
         stdin=subprocess.DEVNULL,
     )
     assert result.returncode == code, result.stderr
-    return result.stdout if code == 0 else result.stderr
+    return result.stdout if code == 0 else result.stdout + result.stderr
 
 
 def test_ps(tmp_path: Path) -> None:

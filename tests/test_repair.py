@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -15,15 +14,17 @@ import pytest
 from goprocessing import inspect
 
 from .test_inspect import CTX, find, run
+from .test_named import file_of
 
 
 @pytest.fixture
 def name() -> Iterator[str]:
-    """A name that is free, also after the test."""
+    """A name that is free, also after the test, like all that begin so."""
     chosen = f"repair-{os.getpid()}"
     yield chosen
-    with contextlib.suppress(FileNotFoundError):
-        goprocessing.unlink(chosen)
+    for left in goprocessing.names():
+        if left.startswith(chosen):
+            goprocessing.unlink(left)
 
 
 def _acquire_and_die(lock: Any) -> None:
@@ -72,16 +73,49 @@ def test_the_lock_of_one_who_lives_is_not_made_free(tmp_path: Path) -> None:
         assert lock.acquire(block=False) is False
 
 
+def test_free_says_of_each_what_was_done(name: str, tmp_path: Path) -> None:
+    locks = [CTX.Lock(), CTX.RLock()]
+    pids = [_die(_acquire_and_die, lock) for lock in locks]
+    first, last = map(inspect.identify, locks)
+    named = goprocessing.open_lock(name, create=True)
+    output = run("repair", "--free", first, "none", name, last, cwd=tmp_path, code=1)
+    freed, missing, refused, freed_last = output.splitlines()
+    assert freed == f"lock {first}: the lock of {pids[0]} is free"
+    assert missing.startswith("unknown none: no such object")
+    assert refused.startswith(f"lock {name}: not a lock whose holder has died")
+    assert freed_last == f"rlock {last}: the lock of {pids[1]} is free"
+    del named
+
+
 def test_free_of_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r'object "none": file does not exist'):
-        inspect.free("none")
+    assert inspect.free() == []
+    (nothing,) = inspect.free("none")
+    assert (nothing.id, nothing.kind, nothing.done) == ("none", "unknown", "")
+    assert nothing.problem.startswith("no such object")
     assert "which lock" in run("repair", "--free", cwd=tmp_path, code=2)
 
 
 def test_repair_of_nothing(tmp_path: Path) -> None:
     (nothing,) = inspect.repair("nothing")
-    assert (nothing.id, nothing.problem) == ("nothing", "no such object")
-    run("repair", "nothing", cwd=tmp_path, code=1)
+    assert (nothing.id, nothing.kind) == ("nothing", "unknown")
+    assert nothing.problem.startswith("no such object")
+    assert "no such object" in run("repair", "nothing", cwd=tmp_path, code=1)
+
+
+def test_repair_of_what_another_version_made(name: str, tmp_path: Path) -> None:
+    queue = goprocessing.open_queue(name, create=True)
+    (thing,) = (thing for thing in inspect.snapshot().objects if thing.name == name)
+    with file_of(name).open("r+b") as file:
+        file.seek(8)  # behind the magic
+        file.write(b"\xff\xff\xff\xff")
+    for asked in name, thing.id:
+        (refused,) = inspect.repair(asked)
+        assert (refused.id, refused.name, refused.kind) == (thing.id, name, "unknown")
+        assert "another version" in refused.problem
+    for arguments in ["repair", name], ["repair", "--free", name]:
+        output = run(*arguments, cwd=tmp_path, code=1)
+        assert output.startswith(f"unknown {name}: segment made by another version")
+    del queue
 
 
 def test_repair_returns_items_of_the_dead(tmp_path: Path) -> None:
@@ -106,7 +140,9 @@ def test_a_named_object_in_use_and_stale(name: str, tmp_path: Path) -> None:
 
     thing = listed()
     assert (thing.kind, thing.stale, thing.users) == ("queue", False, (os.getpid(),))
-    assert run("unlink", "--stale", name, cwd=tmp_path) == ""
+    complaint = run("unlink", "--stale", name, cwd=tmp_path, code=1)
+    assert complaint == f"python -m goprocessing unlink: {name}: Device or resource busy\n"
+    assert inspect.unlink_stale(name) == []
     queue.close()
     del queue
     thing = listed()
@@ -129,5 +165,20 @@ def test_unlink(name: str, tmp_path: Path) -> None:
     assert "a/b: a name must be a file name" in complaint
     assert name not in complaint
     assert "No such file" in run("unlink", name, cwd=tmp_path, code=1)
-    assert "Traceback" not in run("unlink", "--stale", "a/b", cwd=tmp_path, code=1)
+    with pytest.raises(RuntimeError, match=r'^segment name "a/b": invalid argument$'):
+        inspect.unlink_stale("a/b")
     assert "--stale" in run("unlink", cwd=tmp_path, code=2)
+
+
+def test_what_cannot_be_unlinked_does_not_hide_the_others(name: str, tmp_path: Path) -> None:
+    goprocessing.open_event(name, create=True)
+    missing, wrong = f"{name}-missing", ["a/b", "x" * 250]
+    output = run("unlink", "--stale", wrong[0], name, missing, wrong[1], cwd=tmp_path, code=1)
+    prefix = "python -m goprocessing unlink: "
+    unlinked, *problems = output.splitlines()
+    assert unlinked == name
+    assert sorted(problems) == [
+        f"{prefix}{missing}: No such file or directory",
+        f'{prefix}segment name "a/b": invalid argument',
+        f'{prefix}segment name "{"x" * 20}"...: file name too long',
+    ]

@@ -552,6 +552,7 @@ func TestAnotherLayout(t *testing.T) {
 	if o.Kind != Unknown || o.Problem == "" || len(o.Users) != 1 {
 		t.Errorf("%+v", o)
 	}
+	cannotBeRepaired(t, o)
 	if _, err := file.WriteAt(version, layout); err != nil {
 		t.Fatal(err)
 	}
@@ -680,6 +681,7 @@ func TestCorruptObject(t *testing.T) {
 	if o.Kind != Unknown || o.Problem == "" {
 		t.Errorf("%+v", o)
 	}
+	cannotBeRepaired(t, o)
 	for _, id := range []string{slotID(inode, rlockAt), slotID(inode, last.Offset())} {
 		if _, o := find(t, id, always); o.Problem != "" {
 			t.Errorf("%+v", o)

@@ -47,15 +47,25 @@ func Repair(ids ...string) ([]Repaired, error) {
 	for _, g := range users.inOrder() {
 		r.wanted = false
 		err := guarded(func() error { return r.repair(g) })
-		// What is gone, or cannot be known: a Snapshot says why.
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, shm.ErrKind) && !errors.Is(err, shm.ErrLayout) && (r.wanted || r.wants(g, g.id())) {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || r.all && isUnknown(err) {
+			continue
+		}
+		if r.wanted || r.wants(g, g.id()) {
 			r.add(g, g.id(), Unknown, nil, err)
 		}
 	}
 	for _, id := range r.unseen {
-		r.list = append(r.list, Repaired{ID: id, Kind: Unknown, Problem: "no such object"})
+		r.list = append(r.list, Repaired{ID: id, Kind: Unknown, Problem: errNoObject.Error()})
 	}
 	return r.list, nil
+}
+
+var errNoObject = fmt.Errorf("no such object: %w", fs.ErrNotExist)
+
+// isUnknown reports whether a segment is not of this release, or none. Who asked for all
+// objects has not asked for it.
+func isUnknown(err error) bool {
+	return errors.Is(err, shm.ErrKind) || errors.Is(err, shm.ErrLayout)
 }
 
 type repairs struct {
@@ -97,7 +107,13 @@ func (r *repairs) repair(g *segment) (err error) {
 	l := repairLimit()
 	if kind == shm.KindArena {
 		return arena.Look(s, func(n *arena.Snapshot, err error) {
-			if id := g.slotID(n.Offset); err == nil && r.wants(g, id) {
+			id := g.slotID(n.Offset)
+			switch {
+			case err != nil && r.all: // a Snapshot says why
+			case !r.wants(g, id):
+			case err != nil:
+				r.add(g, id, Unknown, nil, err)
+			default:
 				done, err := arena.Repair(s, n, &l)
 				r.add(g, id, slotKinds[n.Kind], done, err)
 			}
@@ -141,11 +157,12 @@ var ErrHeld = fmt.Errorf("not a lock whose holder has died: %w", syscall.EBUSY)
 
 // Free makes a lock free whose holder has died; an RLock, however often it was taken. It
 // is for those who know that what the lock guards is sound. Errors: ErrHeld;
-// fs.ErrNotExist, if there is no object of that ID or name.
+// fs.ErrNotExist, if there is no object of that ID or name. What is returned says with an
+// error, too, which object it is of.
 func Free(id string) (Repaired, error) {
 	users, err := findUsers()
 	if err != nil {
-		return Repaired{}, err
+		return Repaired{ID: id, Kind: Unknown}, err
 	}
 	for _, g := range users.inOrder() {
 		for _, o := range g.look() {
@@ -154,13 +171,16 @@ func Free(id string) (Repaired, error) {
 			}
 		}
 	}
-	return Repaired{}, fmt.Errorf("object %q: %w", id, fs.ErrNotExist)
+	return Repaired{ID: id, Kind: Unknown}, errNoObject
 }
 
 func (g *segment) free(o Object) (r Repaired, err error) {
-	refused := fmt.Errorf("object %q: %w", o.ID, ErrHeld)
+	r = Repaired{ID: o.ID, Name: o.Name, Kind: o.Kind}
+	if o.Problem != "" {
+		return r, errors.New(o.Problem)
+	}
 	if o.Robust || o.Kind != Lock && o.Kind != RLock || len(o.Holders) != 1 || o.Holders[0].Alive {
-		return r, refused
+		return r, ErrHeld
 	}
 	s := new(shm.Segment)
 	if _, err := g.openToRepair(s); err != nil {
@@ -169,8 +189,8 @@ func (g *segment) free(o Object) (r Repaired, err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	holder := o.Holders[0]
 	if !arena.FreeLock(s, o.slot, uint32(holder.PID), uint32(holder.TID)) {
-		return r, refused // since it was looked at
+		return r, ErrHeld // since it was looked at
 	}
-	done := fmt.Sprintf("the lock of %d is free", holder.PID)
-	return Repaired{ID: o.ID, Name: o.Name, Kind: o.Kind, Done: done}, nil
+	r.Done = fmt.Sprintf("the lock of %d is free", holder.PID)
+	return r, nil
 }

@@ -93,6 +93,18 @@ func TestFree(t *testing.T) {
 	}
 }
 
+// cannotBeRepaired: who asks for an object that is unknown is told why.
+func cannotBeRepaired(t *testing.T, o *Object) {
+	t.Helper()
+	want := Repaired{ID: o.ID, Kind: Unknown, Problem: o.Problem}
+	if list := must(Repair(o.ID)); !slices.Equal(list, []Repaired{want}) {
+		t.Errorf("repaired: %+v", list)
+	}
+	if r, err := Free(o.ID); err == nil || err.Error() != o.Problem || r.ID != o.ID || r.Kind != Unknown {
+		t.Errorf("freed: %+v, %v", r, err)
+	}
+}
+
 // A process that may not be looked into, such as one that has changed its user, may be the
 // holder: its lock is not made free.
 func TestUserThatMayNotBeLookedInto(t *testing.T) {

@@ -19,9 +19,32 @@ func Snapshot() (snapshot string, err error) {
 	return bound(func([]string) (any, error) { return inspect.Take() }, "[]")
 }
 
-// UnlinkStale is inspect.UnlinkStale.
+// stale is what UnlinkStale returns.
+type stale struct {
+	Unlinked []string          `json:"unlinked"`
+	Problems map[string]string `json:"problems"` // of names; of "" if it was to find them
+}
+
+func (s *stale) unlink(asked string, names ...string) {
+	unlinked, err := inspect.UnlinkStale(names...)
+	s.Unlinked = append(s.Unlinked, unlinked...)
+	if err != nil {
+		s.Problems[asked] = err.Error()
+	}
+}
+
+// UnlinkStale is inspect.UnlinkStale, for each name by itself if there are any.
 func UnlinkStale(names string) (unlinked string, err error) {
-	return bound(func(names []string) (any, error) { return inspect.UnlinkStale(names...) }, names)
+	return bound(func(names []string) (any, error) {
+		s := &stale{Unlinked: []string{}, Problems: map[string]string{}}
+		if len(names) == 0 {
+			s.unlink("")
+		}
+		for _, name := range names {
+			s.unlink(name, name)
+		}
+		return s, nil
+	}, names)
 }
 
 // Repair is inspect.Repair.
@@ -36,7 +59,7 @@ func Free(ids string) (repaired string, err error) {
 		for _, id := range ids {
 			r, err := inspect.Free(id)
 			if err != nil {
-				return nil, err
+				r.Problem = err.Error()
 			}
 			list = append(list, r)
 		}

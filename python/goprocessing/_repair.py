@@ -36,5 +36,5 @@ def main(arguments: Sequence[str]) -> None:
     except RuntimeError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     for thing in repaired:
-        print(f"{thing.kind} {shown(thing.name) or thing.id}: {thing.done or thing.problem}")
+        print(f"{thing.kind} {shown(thing.name or thing.id)}: {thing.done or thing.problem}")
     sys.exit(any(thing.problem for thing in repaired))

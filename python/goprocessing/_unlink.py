@@ -30,15 +30,20 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     if options.stale:
         try:
-            unlinked = inspect.unlink_stale(*options.name)
+            unlinked, problems = inspect._unlink_stale(options.name)
         except RuntimeError as error:
             parser.exit(1, f"{parser.prog}: {error}\n")
         for name in unlinked:
             print(shown(name))
-        missing = {*options.name}.difference(unlinked, names())
-        for name in sorted(missing):
-            print(f"{parser.prog}: {shown(name)}: {os.strerror(errno.ENOENT)}", file=sys.stderr)
-        sys.exit(bool(missing))
+        for problem in problems.values():
+            for line in problem.splitlines():
+                print(f"{parser.prog}: {line}", file=sys.stderr)
+        left = {*options.name}.difference(unlinked, problems)
+        used = left.intersection(names())
+        for name in sorted(left):
+            code = errno.EBUSY if name in used else errno.ENOENT
+            print(f"{parser.prog}: {shown(name)}: {os.strerror(code)}", file=sys.stderr)
+        sys.exit(bool(problems or left))
     if not options.name:
         parser.error("a name is required, or --stale")
     failed = False

@@ -33,6 +33,7 @@ from .synchronize import _InSlot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 __all__ = [
@@ -158,7 +159,7 @@ def _call(function: str, *arguments: list[str]) -> Any:
     if result.returncode:
         complaint = result.stderr.decode(errors="replace").strip()
         reason = complaint.rpartition("\n")[2] or f"status {result.returncode}"
-        raise RuntimeError(f"objects cannot be inspected: {reason.removeprefix('RuntimeError: ')}")
+        raise RuntimeError(f"{function} failed: {reason.removeprefix('RuntimeError: ')}")
     return json.loads(result.stdout)
 
 
@@ -197,8 +198,19 @@ def _segment(fd: int) -> str:
 
 def unlink_stale(*names: str) -> list[str]:
     """Takes names of objects away that no process uses any more: those of these names, or
-    of all of this user. Returns them."""
-    return list(_call("UnlinkStale", [*names]))
+    of all of this user. Returns them; RuntimeError: some could not be taken away, all
+    others are."""
+    unlinked, problems = _unlink_stale(names)
+    if problems:
+        raise RuntimeError("\n".join(problems.values()))
+    return unlinked
+
+
+def _unlink_stale(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """What was unlinked, and why other names could not be; "" is the name in what befell
+    those that were not asked for."""
+    found = _call("UnlinkStale", [*names])
+    return found["unlinked"], found["problems"]
 
 
 def repair(*ids: str) -> list[Repaired]:
@@ -215,7 +227,8 @@ def repair(*ids: str) -> list[Repaired]:
 
 def free(*ids: str) -> list[Repaired]:
     """Makes locks with these ids or names free whose holders have died, if nobody else is
-    about to release them, and what they guard is known to be sound."""
+    about to release them, and what they guard is known to be sound. Returns of each what
+    was done, or why it could not be."""
     return [Repaired(**fields) for fields in _call("Free", [*ids])]
 
 
