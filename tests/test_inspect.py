@@ -262,7 +262,24 @@ def test_ps(tmp_path: Path) -> None:
 
 
 def test_ps_of_nothing(tmp_path: Path) -> None:
-    assert run("ps", str(2**31), cwd=tmp_path) == ""
+    nobody = str(2**31)
+    output = run("ps", nobody, cwd=tmp_path, code=1)
+    assert output == f"python -m goprocessing ps: no such process: {nobody}\n"
+    queue = goprocessing.Queue()
+    output = run("ps", nobody, str(os.getpid()), cwd=tmp_path, code=1)
+    assert "no such process" in output
+    assert inspect.identify(queue) in output
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as other:
+        result = subprocess.run(
+            [sys.executable, "-P", "-m", "goprocessing", "ps", str(other.pid)],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            cwd=tmp_path,
+        )
+        assert (result.returncode, result.stdout) == (0, "")
+        assert result.stderr == f"python -m goprocessing ps: no objects of process {other.pid}\n"
+        other.communicate()
 
 
 def test_ps_json(tmp_path: Path) -> None:
@@ -271,7 +288,9 @@ def test_ps_json(tmp_path: Path) -> None:
     assert any(
         stream["max_items"] == 70006 for thing in found["objects"] for stream in thing["streams"]
     )
-    nothing = json.loads(run("ps", "--json", str(2**31), cwd=tmp_path))
+    output = run("ps", "--json", str(2**31), cwd=tmp_path, code=1)
+    nothing, end = json.JSONDecoder().raw_decode(output)
+    assert "no such process" in output[end:]
     assert [nothing[key] for key in ("objects", "processes", "blocked", "idle")] == [[]] * 4
     del queue
 

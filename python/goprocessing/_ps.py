@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import shutil
 import sys
 
@@ -39,7 +40,15 @@ def main(arguments: Sequence[str]) -> None:
         found = dataclasses.asdict(snapshot)
         found |= {"blocked": [*blocked(snapshot)], "idle": [*idle(snapshot)]}
         print(json.dumps(found, indent=2))
-        return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    for line in listing(snapshot, options.all, width):
-        print(line)
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+        for line in listing(snapshot, options.all, width):
+            print(line)
+    users = {process.pid for process in snapshot.processes}
+    failed = False
+    for pid in sorted({*options.pid} - users):
+        exists = os.path.exists(f"/proc/{pid}")
+        failed = failed or not exists
+        reason = f"no objects of process {pid}" if exists else f"no such process: {pid}"
+        print(f"{parser.prog}: {reason}", file=sys.stderr)
+    sys.exit(failed)
