@@ -182,3 +182,18 @@ def test_what_cannot_be_unlinked_does_not_hide_the_others(name: str, tmp_path: P
         f'{prefix}segment name "a/b": invalid argument',
         f'{prefix}segment name "{"x" * 20}"...: file name too long',
     ]
+
+
+def test_a_name_that_is_not_utf8(name: str, tmp_path: Path) -> None:
+    odd = f"{name}-\N{EURO SIGN}\udcff"
+    semaphore = goprocessing.open_semaphore(odd, create=True)
+    found = [thing for thing in inspect.snapshot().objects if thing.name == odd]
+    assert [thing.kind for thing in found] == ["semaphore"]
+    (refused,) = inspect.free(odd)
+    assert (refused.id, refused.name) == (found[0].id, odd)
+    assert [nothing.id for nothing in inspect.repair(f"{odd}?")] == [f"{odd}?"]
+    assert inspect.repair(odd) == []
+    del semaphore
+    shown = f"{name}-\N{EURO SIGN}\\udcff\n"
+    assert run("unlink", "--stale", odd, cwd=tmp_path) == shown
+    assert odd not in goprocessing.names()

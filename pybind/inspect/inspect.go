@@ -4,7 +4,8 @@
 // The module holds a Go runtime of its own, which knows nothing of fork(). Programs
 // do not load it; goprocessing.inspect does that in a process made for it.
 //
-// Lists come and go as JSON.
+// Lists come and go as JSON. Names in them are any bytes, which a JSON string need not
+// hold: each byte is a character there.
 package inspect
 
 import (
@@ -16,7 +17,16 @@ import (
 
 // Snapshot returns an inspect.Snapshot.
 func Snapshot() (snapshot string, err error) {
-	return bound(func([]string) (any, error) { return inspect.Take() }, "[]")
+	return bound(func([]string) (any, error) {
+		s, err := inspect.Take()
+		if err != nil {
+			return nil, err
+		}
+		for i := range s.Objects {
+			s.Objects[i].Name = characters(s.Objects[i].Name)
+		}
+		return s, nil
+	}, "[]")
 }
 
 // stale is what UnlinkStale returns.
@@ -27,9 +37,11 @@ type stale struct {
 
 func (s *stale) unlink(asked string, names ...string) {
 	unlinked, err := inspect.UnlinkStale(names...)
-	s.Unlinked = append(s.Unlinked, unlinked...)
+	for _, name := range unlinked {
+		s.Unlinked = append(s.Unlinked, characters(name))
+	}
 	if err != nil {
-		s.Problems[asked] = err.Error()
+		s.Problems[characters(asked)] = err.Error()
 	}
 }
 
@@ -49,7 +61,10 @@ func UnlinkStale(names string) (unlinked string, err error) {
 
 // Repair is inspect.Repair.
 func Repair(ids string) (repaired string, err error) {
-	return bound(func(ids []string) (any, error) { return inspect.Repair(ids...) }, ids)
+	return bound(func(ids []string) (any, error) {
+		list, err := inspect.Repair(ids...)
+		return encoded(list), err
+	}, ids)
 }
 
 // Free is inspect.Free for each of the IDs, or names; none of them is to be left out.
@@ -63,8 +78,33 @@ func Free(ids string) (repaired string, err error) {
 			}
 			list = append(list, r)
 		}
-		return list, nil
+		return encoded(list), nil
 	}, ids)
+}
+
+// encoded has the names be characters. Of what there is not the ID is what was asked for:
+// that may be a name.
+func encoded(list []inspect.Repaired) []inspect.Repaired {
+	for i, r := range list {
+		list[i].ID, list[i].Name = characters(r.ID), characters(r.Name)
+	}
+	return list
+}
+
+func characters(name string) string {
+	list := make([]rune, 0, len(name))
+	for _, b := range []byte(name) {
+		list = append(list, rune(b))
+	}
+	return string(list)
+}
+
+func nameOf(characters string) string {
+	list := make([]byte, 0, len(characters))
+	for _, c := range characters {
+		list = append(list, byte(c))
+	}
+	return string(list)
 }
 
 // bound calls f as a function that gopy binds has to: there a panic would end the process.
@@ -77,6 +117,9 @@ func bound(f func(arguments []string) (any, error), arguments string) (result st
 	var list []string
 	if err := json.Unmarshal([]byte(arguments), &list); err != nil {
 		return "", err
+	}
+	for i := range list {
+		list[i] = nameOf(list[i])
 	}
 	found, err := f(list)
 	if err != nil {

@@ -163,6 +163,17 @@ def _call(function: str, *arguments: list[str]) -> Any:
     return json.loads(result.stdout)
 
 
+# Names and ids come and go as pybind/inspect has them: each byte is a character.
+
+
+def _encoded(names: Iterable[str]) -> list[str]:
+    return [os.fsencode(name).decode("latin-1") for name in names]
+
+
+def _decoded(name: str) -> str:
+    return os.fsdecode(name.encode("latin-1"))
+
+
 def snapshot() -> Snapshot:
     """Looks at all objects of this user's processes."""
     found = _call("Snapshot")
@@ -209,8 +220,9 @@ def unlink_stale(*names: str) -> list[str]:
 def _unlink_stale(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """What was unlinked, and why other names could not be; "" is the name in what befell
     those that were not asked for."""
-    found = _call("UnlinkStale", [*names])
-    return found["unlinked"], found["problems"]
+    found = _call("UnlinkStale", _encoded(names))
+    problems = {_decoded(name): problem for name, problem in found["problems"].items()}
+    return [*map(_decoded, found["unlinked"])], problems
 
 
 def repair(*ids: str) -> list[Repaired]:
@@ -222,18 +234,24 @@ def repair(*ids: str) -> list[Repaired]:
     of large items that died with their receivers; and removes dead waiters. Whoever uses an
     object next does all that anyway. What programs hold is left as it is: see `free`.
     """
-    return [Repaired(**fields) for fields in _call("Repair", [*ids])]
+    return [*map(_repaired, _call("Repair", _encoded(ids)))]
 
 
 def free(*ids: str) -> list[Repaired]:
     """Makes locks with these ids or names free whose holders have died, if nobody else is
     about to release them, and what they guard is known to be sound. Returns of each what
     was done, or why it could not be."""
-    return [Repaired(**fields) for fields in _call("Free", [*ids])]
+    return [*map(_repaired, _call("Free", _encoded(ids)))]
+
+
+def _repaired(fields: dict[str, Any]) -> Repaired:
+    names = {key: _decoded(fields[key]) for key in ("id", "name")}
+    return Repaired(**{**fields, **names})
 
 
 def _object(fields: dict[str, Any]) -> Object:
     parts: dict[str, Any] = {
+        "name": _decoded(fields["name"]),
         "users": tuple(fields["users"]),
         "streams": tuple(Stream(**stream) for stream in fields["streams"]),
         "holders": tuple(Holder(**holder) for holder in fields["holders"]),
