@@ -1,11 +1,11 @@
 // Package inspect lists the objects of goprocessing that live on this machine: what
 // is in them, who uses them, who holds them and who waits for them.
 //
-// It only looks. Segments are found by way of /proc/PID/fd and of their names, and mapped
-// read-only, no
-// lock is taken, and no memory that has none yet is touched, so that nothing that is
-// inspected changes or waits. What a Snapshot says of an object was true at some
-// instant while it was taken, not of all objects at the same one.
+// Take only looks. Segments are found by way of /proc/PID/fd and of their names, and mapped
+// read-only, no lock is taken, and no memory that has none yet is touched, so that nothing
+// that is inspected changes or waits. What a Snapshot says of an object was true at some
+// instant while it was taken, not of all objects at the same one. Repair, Free and
+// UnlinkStale mend what was left behind.
 //
 // A user sees the objects of his or her own processes, root those of all. What only
 // processes use that made themselves undumpable (PR_SET_DUMPABLE, prctl(2)) is seen by
@@ -25,22 +25,23 @@ type Process struct {
 	PID     int    `json:"pid"`
 	Parent  int    `json:"parent"`  // its pid
 	Stopped bool   `json:"stopped"` // by a signal, or a debugger
-	Command string `json:"command"`
+	Command string `json:"command"` // with its arguments; "": it has ended
 }
 
 // Kind says what an object is.
 type Kind string
 
+// Kinds have the names of package core's types.
 const (
-	Queue     Kind = "queue"
-	Pipe      Kind = "pipe"
-	Lock      Kind = "lock"
+	Queue     Kind = "queue" // also a JoinableQueue: Stream.Joinable
+	Pipe      Kind = "pipe"  // both ends of it
+	Lock      Kind = "lock"  // also a semaphore whose limit is 1
 	RLock     Kind = "rlock"
-	Semaphore Kind = "semaphore"
+	Semaphore Kind = "semaphore" // bounded or not: Object.Limit
 	Event     Kind = "event"
 	Condition Kind = "condition"
 	Barrier   Kind = "barrier"
-	Unknown   Kind = "unknown"
+	Unknown   Kind = "unknown" // of another release, or corrupt: Object.Problem
 )
 
 // Object is a queue, a pipe, a lock or one of its kin.
@@ -49,7 +50,7 @@ type Object struct {
 	// many objects, where this one is in it.
 	ID   string `json:"id"`
 	Name string `json:"name"` // "": it has none
-	Kind Kind   `json:"kind"`
+	Kind Kind   `json:"kind"` // Unknown: Problem says why
 	// Stale: it has a name, but no users, not even such as may not be looked into.
 	Stale bool `json:"stale"`
 	// Users are the pids of all who have the segment open. Locks and their kin share
@@ -84,12 +85,12 @@ type Object struct {
 
 // Stream is what a queue, or one direction of a pipe, holds.
 type Stream struct {
-	Depth      uint64 `json:"depth"`     // items
-	MaxItems   uint64 `json:"max_items"` // 0: unbounded
-	Bytes      uint64 `json:"bytes"`     // of the items as they are stored
-	MaxBytes   uint64 `json:"max_bytes"` // 0: unbounded
-	Puts       uint64 `json:"puts"`      // items, since it was made
-	Gets       uint64 `json:"gets"`
+	Depth      uint64 `json:"depth"`      // items
+	MaxItems   uint64 `json:"max_items"`  // 0: unbounded
+	Bytes      uint64 `json:"bytes"`      // of the items as they are stored
+	MaxBytes   uint64 `json:"max_bytes"`  // 0: unbounded
+	Puts       uint64 `json:"puts"`       // items, since it was made
+	Gets       uint64 `json:"gets"`       // likewise
 	Done       uint64 `json:"done"`       // items for which TaskDone was called
 	Unfinished uint64 `json:"unfinished"` // those for which it was not
 	Joinable   bool   `json:"joinable"`   // a JoinableQueue
@@ -98,11 +99,11 @@ type Stream struct {
 	Watched    bool   `json:"watched"`    // by poll(2) or its kin
 }
 
-// Thread is one of a process. TID is 0 if it is not known which.
+// Thread is one of a process.
 type Thread struct {
-	PID   int  `json:"pid"`
-	TID   int  `json:"tid"`
-	Alive bool `json:"alive"`
+	PID   int  `json:"pid"`   // of the process
+	TID   int  `json:"tid"`   // 0: it is not known which thread
+	Alive bool `json:"alive"` // the thread, or, if it is not known, the process
 }
 
 // Holder has a lock, a permit of a robust semaphore, or items of a JoinableQueue that

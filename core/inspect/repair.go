@@ -15,11 +15,11 @@ import (
 
 // Repaired is what Repair has done to an object, or why it could not.
 type Repaired struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Kind    Kind   `json:"kind"`
-	Done    string `json:"done"`
-	Problem string `json:"problem"`
+	ID      string `json:"id"`      // the object's, or what was asked for if there is none
+	Name    string `json:"name"`    // "": it has none
+	Kind    Kind   `json:"kind"`    // Unknown also if there is none
+	Done    string `json:"done"`    // in words; "": Problem says why nothing was
+	Problem string `json:"problem"` // "": there was none
 }
 
 // repairLimit bounds how long a repair waits for a lock of the engine: long enough to take
