@@ -45,6 +45,8 @@ def row(record: Record) -> list[str]:
     figures = {side: number(found[1]) for side, found in record["figures"].items()}
     for side in record["missing"]:
         figures[side] = "missing"
+    if record["ratio"] is None and OURS in record["figures"]:
+        figures[OURS] = spread(record["figures"][OURS])
     mark = {True: " ✓", False: " ✗", None: ""}[record["reached"]]
     return [
         record["title"],

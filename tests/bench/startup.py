@@ -30,7 +30,7 @@ def works() -> Iterator[Work]:
         {peer: partial(first_queue, peer) for peer in (STANDARD, OURS)},
         Target(excess=5),
     )
-    for method in ("fork", "spawn"):
+    for method in ("fork", "spawn", "forkserver"):
         for used, title in (("nothing", ""), ("queue", ", a put in it")):
             yield Work(
                 f"start-{method}-{used}",
