@@ -238,6 +238,7 @@ func TestConditionLeavesNoGarbage(t *testing.T) {
 	if !lock.TryLock() {
 		t.Fatal("taken")
 	}
+	me := NewOwner()
 	if n := testing.AllocsPerRun(100, func() {
 		l := Limit{How: Block, Deadline: 1}
 		w, err := c.EnterWithin(0, &l)
@@ -250,7 +251,7 @@ func TestConditionLeavesNoGarbage(t *testing.T) {
 		if notified, err := c.Leave(w, true); !notified || err != nil {
 			t.Error("leave")
 		}
-		if !k.TryLock(1) || k.Unlock(1) != nil {
+		if !k.TryLock(me) || k.Unlock(me) != nil {
 			t.Error("RLock")
 		}
 	}); n > 0 {

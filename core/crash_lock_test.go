@@ -222,14 +222,14 @@ var rlocks = primitive{
 			if err != nil {
 				return err
 			}
-			pid, thread := uint32(os.Getpid()), uint32(1)
+			me := NewOwner()
 			for {
 				p.state.Store(wants)
-				if err := k.Lock(context.Background(), uint64(pid)<<32|uint64(thread)); err != nil {
+				if err := k.Lock(context.Background(), me); err != nil {
 					return err
 				}
 				p.state.Store(frees)
-				if !arena.FreeLock(a.s, firstSmall, pid, thread) {
+				if !arena.FreeLock(a.s, firstSmall, uint32(me>>32), uint32(me)) {
 					return errors.New("somebody else has freed the lock")
 				}
 				p.state.Store(0)
@@ -240,7 +240,7 @@ var rlocks = primitive{
 			if err != nil {
 				return err
 			}
-			me := uint64(os.Getpid())
+			me := NewOwner()
 			for depth := 1; ; depth = depth%3 + 1 {
 				for range depth {
 					p.state.Store(max(wants, p.state.Load()))
@@ -264,7 +264,8 @@ var rlocks = primitive{
 }
 
 func (s *rlockScene) survivors() (work []func(context.Context) error) {
-	for me := uint64(1) << 40; me < 1<<40+2; me++ {
+	for range 2 {
+		me := NewOwner()
 		work = append(work, func(ctx context.Context) error {
 			for range 2 {
 				if err := s.k.Lock(ctx, me); err != nil {

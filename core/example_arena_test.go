@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,9 +76,9 @@ func ExampleRLock() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	me := uint64(os.Getpid())<<32 | 1
+	me, other := core.NewOwner(), core.NewOwner()
 	fmt.Println(lock.Lock(ctx, me), lock.Lock(ctx, me))
-	fmt.Println(lock.TryLock(me + 1))
+	fmt.Println(lock.TryLock(other))
 	fmt.Println(lock.Unlock(me), lock.Unlock(me))
 	// Output:
 	// <nil> <nil>
@@ -211,7 +210,7 @@ func ExampleRobustRLock() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	me := uint64(os.Getpid())<<32 | 1
+	me := core.NewOwner()
 	fmt.Println(lock.Lock(ctx, me), lock.Lock(ctx, me))
 	owner, depth := lock.Owner()
 	fmt.Println(owner == me, depth)

@@ -315,8 +315,8 @@ func TestRLockProperties(t *testing.T) {
 			rt.Fatal(err)
 		}
 		defer func() { _ = a.FreeSlot(k.Offset()) }()
-		owner, depth := uint64(0), 0
-		who := rapid.Uint64Range(1, 3)
+		owner, depth := Owner(0), 0
+		who := rapid.SampledFrom([]Owner{NewOwner(), NewOwner(), NewOwner()})
 		rt.Repeat(map[string]func(*rapid.T){
 			"lock": func(rt *rapid.T) {
 				by := who.Draw(rt, "who")

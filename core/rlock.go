@@ -8,9 +8,7 @@ import (
 )
 
 // RLock is a lock that its owner may take several times, and has to release as
-// often. The owner is a number that the caller chooses, since goroutines have no
-// identity; it is not 0 and not used by anybody else. Python's threads are
-// pid<<32 | tid.
+// often.
 type RLock struct{ member }
 
 // NewRLock makes a lock that is free.
@@ -42,27 +40,36 @@ func (k *RLock) openNamed(name string, mode Mode, o *options) error {
 	return k.member.openNamed(name, mode, o, KindRLock, 0, 0)
 }
 
-// Lock takes the lock for owner, waiting while another has it. Error: the cause of
-// ctx's end.
-func (k *RLock) Lock(ctx context.Context, owner uint64) error {
-	return k.at().Acquire(owner, within(ctx))
+// Lock takes the lock for owner, waiting while another has it. Errors: the cause of ctx's
+// end; unix.EINVAL, if owner is not of this process.
+func (k *RLock) Lock(ctx context.Context, owner Owner) error { return k.lock(owner, within(ctx)) }
+
+// TryLock takes the lock for owner, who has to be of this process, unless another has it.
+func (k *RLock) TryLock(owner Owner) bool { return k.lock(owner, atOnce()) == nil }
+
+func (k *RLock) lock(owner Owner, l *Limit) error {
+	if !owner.isHere() {
+		return unix.EINVAL
+	}
+	return k.at().Acquire(uint64(owner), l)
 }
 
-// TryLock takes the lock for owner unless another has it.
-func (k *RLock) TryLock(owner uint64) bool { return k.at().Acquire(owner, atOnce()) == nil }
-
-// Unlock undoes one Lock; ErrNotOwner: owner has not got the lock.
-func (k *RLock) Unlock(owner uint64) error {
-	err := k.at().Release(owner)
+// Unlock undoes one Lock; ErrNotOwner: owner has not got the lock, or is not of this
+// process.
+func (k *RLock) Unlock(owner Owner) error {
+	if !owner.isHere() {
+		return ErrNotOwner
+	}
+	err := k.at().Release(uint64(owner))
 	if err == unix.EPERM {
 		return ErrNotOwner
 	}
 	return err
 }
 
-// Owner returns who has the lock and how often, 0 if nobody.
-func (k *RLock) Owner() (owner uint64, depth int) {
-	if owner = k.at().Owner(); owner != 0 {
+// Owner returns who has the lock, whatever the process, and how often; 0 if nobody.
+func (k *RLock) Owner() (owner Owner, depth int) {
+	if owner = Owner(k.at().Owner()); owner != 0 {
 		depth = k.at().Depth()
 	}
 	return owner, depth

@@ -28,9 +28,8 @@ type robust struct {
 	sleeps  func() bool // somebody sleeps
 }
 
-// The owner of an RLock is different in each process.
 func robusts(lock *RobustLock, rlock *RobustRLock, sem *RobustSemaphore) []robust {
-	owner := uint64(unix.Getpid())<<32 | 1
+	owner := NewOwner()
 	return []robust{
 		{"lock", lock.Lock, lock.TryLock, lock.Unlock, lock.Abandon, lock.at().Held, lock.at().Waiters},
 		{
@@ -237,26 +236,27 @@ func TestRobustRLockTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	me, other := NewOwner(), NewOwner()
 	for range 3 {
-		if err := k.Lock(t.Context(), 7); err != nil {
+		if err := k.Lock(t.Context(), me); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if taken, err := k.TryLock(8); taken || err != nil {
+	if taken, err := k.TryLock(other); taken || err != nil {
 		t.Errorf("%v, %v: two owners", taken, err)
 	}
-	if err := k.Unlock(8); err != ErrNotHolder {
+	if err := k.Unlock(other); err != ErrNotHolder {
 		t.Errorf("released by another: %v", err)
 	}
 	for range 3 {
-		if err := k.Unlock(7); err != nil {
+		if err := k.Unlock(me); err != nil {
 			t.Error(err)
 		}
 	}
 	if owner, depth := k.Owner(); owner != 0 || depth != 0 {
 		t.Errorf("owner %d, %d times", owner, depth)
 	}
-	if taken, err := k.TryLock(8); !taken || err != nil {
+	if taken, err := k.TryLock(other); !taken || err != nil {
 		t.Errorf("%v, %v when free", taken, err)
 	}
 }

@@ -12,6 +12,8 @@
 // root alone.
 package inspect
 
+import "github.com/goprocessing/goprocessing/core"
+
 // Snapshot is what was found.
 type Snapshot struct {
 	Objects   []Object  `json:"objects"`
@@ -80,6 +82,7 @@ type Object struct {
 	Problem string `json:"problem"`
 
 	slot   uint64           // in the segment, of what shares it with others
+	owner  core.Owner       // what a lock says of its holder
 	places map[place]string // where threads sleep, and for what
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/goprocessing/goprocessing/core"
+	"github.com/goprocessing/goprocessing/core/internal/arena"
+	"github.com/goprocessing/goprocessing/core/internal/futex"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
 	"github.com/goprocessing/goprocessing/core/internal/stream"
 )
@@ -45,7 +47,21 @@ func init() {
 		}
 		return q.Join(context.Background())
 	}
-	children["arena"] = func(files []*os.File) error {
+	// As Python's threads do.
+	children["lock as a thread"] = func(files []*os.File) error {
+		s := new(shm.Segment)
+		if err := s.Open(int(files[0].Fd()), shm.KindArena); err != nil {
+			return err
+		}
+		k, pid := (*arena.RLock)(arena.At(s, rlockAt)), uint64(os.Getpid())
+		for range 3 {
+			if err := k.Acquire(pid<<32|pid, new(futex.Limit)); err != nil {
+				return err
+			}
+		}
+		return children["hang"](files[1:])
+	}
+	children["lock"] = func(files []*os.File) error {
 		a, err := core.OpenArena(files[0])
 		if err != nil {
 			return err
@@ -54,13 +70,13 @@ func init() {
 		if err != nil {
 			return err
 		}
+		me := core.NewOwner()
 		for range 3 {
-			if err := k.Lock(context.Background(), uint64(os.Getpid())<<32|uint64(os.Getpid())); err != nil {
+			if err := k.Lock(context.Background(), me); err != nil {
 				return err
 			}
 		}
-		_, err = io.ReadAll(files[1]) // until the test is over
-		return err
+		return children["hang"](files[1:])
 	}
 	children["hang"] = func(files []*os.File) error {
 		_, err := io.ReadAll(files[0]) // until the test is over
@@ -118,6 +134,17 @@ func newQueue(t *testing.T, maxItems uint64) (*core.JoinableQueue, *os.File) {
 		}
 	})
 	return q, file
+}
+
+// slotOf returns what is at offset in the arena of file.
+func slotOf(t *testing.T, file *os.File, offset uint64) *arena.Slot {
+	t.Helper()
+	s := new(shm.Segment)
+	if err := s.Open(must(syscall.Dup(int(file.Fd()))), shm.KindArena); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return arena.At(s, offset)
 }
 
 func newArena(t *testing.T) (*core.Arena, *os.File) {
@@ -274,32 +301,32 @@ func TestReceiverThatWaits(t *testing.T) {
 	}
 }
 
-// The holder of a lock is named, also when it has died.
+// The holder of a lock is named, also when it has died; if it is a Go program, without the
+// thread.
 func TestHolder(t *testing.T) {
-	a, file := newArena(t)
-	if k := must(a.NewRLock()); k.Offset() != rlockAt {
-		t.Fatalf("the first slot is at %d", k.Offset())
-	}
-	id := slotID(inodeOf(file), rlockAt)
-	if _, o := find(t, id, always); o.Kind != RLock || o.Value != 0 || len(o.Holders) != 0 {
-		t.Errorf("free: %+v", o)
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	child := startChild(t, "arena", file, r)
-	_ = r.Close()
-	pid := child.Process.Pid
-	_, o := find(t, id, func(o *Object) bool { return o.Value == 3 })
-	if want := []Holder{{Thread{pid, pid, true}, "lock", 1}}; !slices.Equal(o.Holders, want) {
-		t.Errorf("held: %+v", o)
-	}
-	kill(child)
-	_, o = find(t, id, always)
-	if want := []Holder{{Thread{pid, pid, false}, "lock", 1}}; !slices.Equal(o.Holders, want) || slices.Contains(o.Users, pid) {
-		t.Errorf("its holder has died: %+v", o)
+	for _, name := range []string{"lock as a thread", "lock"} {
+		a, file := newArena(t)
+		if k := must(a.NewRLock()); k.Offset() != rlockAt {
+			t.Fatalf("the first slot is at %d", k.Offset())
+		}
+		id := slotID(inodeOf(file), rlockAt)
+		if _, o := find(t, id, always); o.Kind != RLock || o.Value != 0 || len(o.Holders) != 0 {
+			t.Errorf("free: %+v", o)
+		}
+		pid, kill := startHanging(t, name, file)
+		tid := pid
+		if name == "lock" {
+			tid = 0
+		}
+		_, o := find(t, id, func(o *Object) bool { return o.Value == 3 })
+		if want := []Holder{{Thread{pid, tid, true}, "lock", 1}}; !slices.Equal(o.Holders, want) {
+			t.Errorf("%s: held: %+v", name, o)
+		}
+		kill()
+		_, o = find(t, id, always)
+		if want := []Holder{{Thread{pid, tid, false}, "lock", 1}}; !slices.Equal(o.Holders, want) || slices.Contains(o.Users, pid) {
+			t.Errorf("%s: its holder has died: %+v", name, o)
+		}
 	}
 }
 
@@ -320,11 +347,11 @@ func TestHolderInGo(t *testing.T) {
 	if _, o := find(t, slotID(inodeOf(file), lock.Offset()), always); len(o.Holders) != 0 {
 		t.Errorf("free: %+v", o)
 	}
-	rlock := must(a.NewRLock())
-	if err := rlock.Lock(t.Context(), 1); err != nil {
+	unknown := must(a.NewRLock()) // taken in C, for any number
+	if err := (*arena.RLock)(slotOf(t, file, unknown.Offset())).Acquire(1, new(futex.Limit)); err != nil {
 		t.Fatal(err)
 	}
-	if _, o := find(t, slotID(inodeOf(file), rlock.Offset()), always); o.Value != 1 || len(o.Holders) != 0 {
+	if _, o := find(t, slotID(inodeOf(file), unknown.Offset()), always); o.Value != 1 || len(o.Holders) != 0 {
 		t.Errorf("taken by an owner that is no thread: %+v", o)
 	}
 }
@@ -377,7 +404,7 @@ func TestRobust(t *testing.T) {
 	a, file := newArena(t)
 	inode := inodeOf(file)
 	lock, semaphore, rlock := must(a.NewRobustLock()), must(a.NewRobustSemaphore(200)), must(a.NewRobustRLock())
-	self, owner := os.Getpid(), uint64(os.Getpid())<<32|5
+	self, owner := os.Getpid(), core.NewOwner()
 	if err := errors.Join(lock.Lock(t.Context()), rlock.Lock(t.Context(), owner), rlock.Lock(t.Context(), owner)); err != nil {
 		t.Fatal(err)
 	}
@@ -399,9 +426,22 @@ func TestRobust(t *testing.T) {
 	if o.Kind != Semaphore || !o.Robust || o.Value != 70 || o.Limit != 200 || len(o.Holders) != 130 {
 		t.Errorf("%+v", o)
 	}
+	_, o = find(t, slotID(inode, rlock.Offset()), always)
+	if o.Kind != RLock || !o.Robust || o.Value != 2 || !slices.Equal(o.Holders, []Holder{{Thread{self, 0, true}, "lock", 1}}) {
+		t.Errorf("%+v", o)
+	}
+	if _, err := Free(o.ID); !errors.Is(err, ErrHeld) {
+		t.Errorf("while its holder lives: %v", err)
+	}
+	if err := errors.Join(rlock.Unlock(owner), rlock.Unlock(owner)); err != nil {
+		t.Fatal(err)
+	}
+	if err := (*arena.RobustRLock)(slotOf(t, file, rlock.Offset())).Acquire(uint64(self)<<32|5, new(futex.Limit)); err != nil {
+		t.Fatal(err)
+	}
 	// There is no such thread.
 	_, o = find(t, slotID(inode, rlock.Offset()), always)
-	if o.Kind != RLock || !o.Robust || o.Value != 2 || !slices.Equal(o.Holders, []Holder{{Thread{self, 5, false}, "lock", 1}}) {
+	if o.Value != 1 || !slices.Equal(o.Holders, []Holder{{Thread{self, 5, false}, "lock", 1}}) {
 		t.Errorf("%+v", o)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/goprocessing/goprocessing/core"
 	"github.com/goprocessing/goprocessing/core/internal/arena"
 	"github.com/goprocessing/goprocessing/core/internal/process"
 	"github.com/goprocessing/goprocessing/core/internal/shm"
@@ -171,8 +172,9 @@ func (o *Object) fill(n *arena.Snapshot, g *segment) {
 	}
 	for _, t := range n.Holders {
 		if t.Process.PID == 0 {
-			continue // the owner of an RLock may be any number, in Go
+			continue // the owner of an RLock may be any number, in C
 		}
+		o.owner = core.Owner(t.Process.PID)<<32 | core.Owner(t.TID)
 		thread := threadOf(t.Process, t.TID)
 		// Without the time of its start, a pid may be that of another by now.
 		thread.Alive = thread.Alive && (t.Process.Start != 0 || g.mayBeUsedBy(thread.PID))
@@ -210,8 +212,9 @@ func (o *Object) addSleepers(sleepers map[place][]Thread) {
 	o.Awaited = o.Awaited || len(o.Waiters) > 0
 }
 
-// threadOf is a thread as the engine names it.
-func threadOf(id process.ID, tid uint32) Thread {
-	alive := id.Alive() && (tid == 0 || id.HasThread(tid))
-	return Thread{PID: int(id.PID), TID: int(tid), Alive: alive}
+// threadOf is a thread as the engine names it, the lower half of a core.Owner.
+func threadOf(id process.ID, lower uint32) Thread {
+	tid := core.Owner(lower).TID()
+	alive := id.Alive() && (tid == 0 || id.HasThread(uint32(tid)))
+	return Thread{PID: int(id.PID), TID: tid, Alive: alive}
 }

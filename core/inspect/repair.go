@@ -187,10 +187,9 @@ func (g *segment) free(o Object) (r Repaired, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	holder := o.Holders[0]
-	if !arena.FreeLock(s, o.slot, uint32(holder.PID), uint32(holder.TID)) {
+	if !arena.FreeLock(s, o.slot, uint32(o.owner>>32), uint32(o.owner)) {
 		return r, ErrHeld // since it was looked at
 	}
-	r.Done = fmt.Sprintf("the lock of %d is free", holder.PID)
+	r.Done = fmt.Sprintf("the lock of %d is free", o.owner.PID())
 	return r, nil
 }

@@ -68,27 +68,29 @@ func TestRepair(t *testing.T) {
 }
 
 func TestFree(t *testing.T) {
-	a, file := newArena(t)
-	lock := must(a.NewRLock())
-	id := slotID(inodeOf(file), lock.Offset())
-	if _, err := Free(id); !errors.Is(err, ErrHeld) {
-		t.Errorf("of a free lock: %v", err)
-	}
-	_, kill := startHanging(t, "arena", file)
-	find(t, id, func(o *Object) bool { return o.Value == 3 })
-	if _, err := Free(id); !errors.Is(err, ErrHeld) {
-		t.Errorf("while its holder lives: %v", err)
-	}
-	kill()
-	if r, err := Free(id); err != nil || r.ID != id || r.Kind != RLock {
-		t.Errorf("%+v, %v", r, err)
-	}
-	if !lock.TryLock(1) {
-		t.Error("the lock is not free")
-	}
-	for _, id := range []string{"", "1", id + "1"} {
-		if _, err := Free(id); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%q: %v", id, err)
+	for _, name := range []string{"lock as a thread", "lock"} {
+		a, file := newArena(t)
+		lock := must(a.NewRLock())
+		id := slotID(inodeOf(file), lock.Offset())
+		if _, err := Free(id); !errors.Is(err, ErrHeld) {
+			t.Errorf("of a free lock: %v", err)
+		}
+		_, kill := startHanging(t, name, file)
+		find(t, id, func(o *Object) bool { return o.Value == 3 })
+		if _, err := Free(id); !errors.Is(err, ErrHeld) {
+			t.Errorf("%s: while its holder lives: %v", name, err)
+		}
+		kill()
+		if r, err := Free(id); err != nil || r.ID != id || r.Kind != RLock {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+		if !lock.TryLock(core.NewOwner()) {
+			t.Errorf("%s: the lock is not free", name)
+		}
+		for _, id := range []string{"", "1", id + "1"} {
+			if _, err := Free(id); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%q: %v", id, err)
+			}
 		}
 	}
 }
