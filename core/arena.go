@@ -122,28 +122,32 @@ func (a *Arena) CheckSlot(offset uint64, kind uint32) error {
 	return arena.Check(a.s, offset, kind)
 }
 
-func (a *Arena) semaphore(value, limit uint32) (member, error) {
+func (a *Arena) newSemaphore(value, limit uint32) (*Semaphore, error) {
 	offset, err := a.NewSlot(KindSemaphore, value, limit)
-	return memberOf(a, offset), err
+	if err != nil {
+		return nil, err
+	}
+	return a.Semaphore(offset)
 }
 
-// NewSemaphore makes a semaphore with that value.
+// NewSemaphore makes a semaphore with that value. unix.EINVAL: it exceeds MaxValue.
 func (a *Arena) NewSemaphore(value uint32) (*Semaphore, error) {
-	m, err := a.semaphore(value, MaxValue)
-	return &Semaphore{m}, err
+	return a.newSemaphore(value, MaxValue)
 }
 
 // NewBoundedSemaphore makes a semaphore whose value never exceeds that which it
-// begins with.
+// begins with. unix.EINVAL: that exceeds MaxValue.
 func (a *Arena) NewBoundedSemaphore(value uint32) (*Semaphore, error) {
-	m, err := a.semaphore(value, value)
-	return &Semaphore{m}, err
+	return a.newSemaphore(value, value)
 }
 
 // NewLock makes a lock that is free.
 func (a *Arena) NewLock() (*Lock, error) {
-	m, err := a.semaphore(1, 1)
-	return &Lock{m}, err
+	m, err := a.newSemaphore(1, 1)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{m.member}, nil
 }
 
 // NewEvent makes an event that is not set.
@@ -163,12 +167,16 @@ func (a *Arena) Semaphore(offset uint64) (*Semaphore, error) {
 	return &Semaphore{memberOf(a, offset)}, nil
 }
 
-// Lock returns the lock at offset.
+// Lock returns the lock at offset, or the semaphore, if its greatest value is 1.
 func (a *Arena) Lock(offset uint64) (*Lock, error) {
-	if err := a.CheckSlot(offset, KindSemaphore); err != nil {
+	m, err := a.Semaphore(offset)
+	if err != nil {
 		return nil, err
 	}
-	return &Lock{memberOf(a, offset)}, nil
+	if m.slot().Limit() != 1 {
+		return nil, ErrKind
+	}
+	return &Lock{m.member}, nil
 }
 
 // Event returns the event at offset.

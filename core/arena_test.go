@@ -81,7 +81,23 @@ func TestCheckSlot(t *testing.T) {
 	if _, err := a.Event(m.Offset()); !errors.Is(err, ErrKind) {
 		t.Errorf("a lock as an event: %v", err)
 	}
-	for _, offset := range []uint64{0, 1, m.Offset() + 1, m.Offset() + 64, 1 << 40, ^uint64(0)} {
+	two, err := a.NewBoundedSemaphore(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k, err := a.Lock(two.Offset()); k != nil || !errors.Is(err, ErrKind) {
+		t.Errorf("a semaphore as a lock: %v", err)
+	}
+	if m, err := a.NewSemaphore(MaxValue + 1); m != nil || err != unix.EINVAL {
+		t.Errorf("a semaphore with too great a value: %v, %v", m, err)
+	}
+	if m, err := a.NewBoundedSemaphore(MaxValue + 1); m != nil || err != unix.EINVAL {
+		t.Errorf("a semaphore with too great a value: %v, %v", m, err)
+	}
+	if b, err := a.NewBarrier(0); b != nil || err != unix.EINVAL {
+		t.Errorf("a barrier for nobody: %v, %v", b, err)
+	}
+	for _, offset := range []uint64{0, 1, m.Offset() + 1, m.Offset() + 128, 1 << 40, ^uint64(0)} {
 		if _, err := a.Semaphore(offset); err == nil {
 			t.Errorf("a semaphore at %d", offset)
 		}

@@ -25,8 +25,8 @@ func makeQueueScene(t testing.TB, create func(*JoinableQueue) error) *queueScene
 
 func onQueue(work func(*JoinableQueue, *plight) error) func([]*os.File, *plight) error {
 	return func(files []*os.File, p *plight) error {
-		q, err := OpenJoinableQueue(files[0], files[1])
-		if err != nil {
+		q := new(JoinableQueue)
+		if err := q.openFiles(files[0], files[1]); err != nil { // it may be a Queue, too
 			return err
 		}
 		return work(q, p)

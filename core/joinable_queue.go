@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 )
 
@@ -49,17 +50,25 @@ func (q *JoinableQueue) inherit(fds []int, _ string) error {
 	if err := q.Queue.inherit(fds, ""); err != nil {
 		return err
 	}
-	if !q.stream().Keeps() {
-		return errors.Join(ErrKind, q.Close())
-	}
-	return nil
+	return q.check()
 }
 
-// OpenJoinableQueue opens a queue as OpenQueue does.
+// check closes what is a queue, but no JoinableQueue.
+func (q *JoinableQueue) check() error {
+	if q.stream().Keeps() {
+		return nil
+	}
+	return errors.Join(ErrKind, q.Close())
+}
+
+// OpenJoinableQueue opens a queue as OpenQueue does. ErrKind: it is a Queue.
 func OpenJoinableQueue(segment, bell *os.File) (*JoinableQueue, error) {
 	q := new(JoinableQueue)
 	if err := q.openFiles(segment, bell); err != nil {
 		return nil, err
+	}
+	if err := q.check(); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", segment.Name(), err)
 	}
 	return q, nil
 }

@@ -130,6 +130,20 @@ func TestOpenQueueOfAnotherKind(t *testing.T) {
 	if q, err := OpenQueue(f, nil); !errors.Is(err, ErrKind) {
 		t.Errorf("opened an arena as a queue: %v, %v", q, err)
 	}
+	plain, err := NewQueue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	segment, bell, err := plain.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer segment.Close()
+	defer bell.Close()
+	if q, err := OpenJoinableQueue(segment, bell); q != nil || !errors.Is(err, ErrKind) {
+		t.Errorf("opened a plain queue as one that can be joined: %v", err)
+	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
