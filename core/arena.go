@@ -77,11 +77,21 @@ func (a *Arena) inherit(fds []int, _ string) error {
 // Close releases this handle, and with it the objects of the arena in this process.
 func (a *Arena) Close() error { return a.s.Close() }
 
+func (a *Arena) closed() error {
+	if a.s.Base() == nil {
+		return ErrClosed
+	}
+	return nil
+}
+
 // NewSlot allocates an object and returns its offset. value and limit are a
 // semaphore's; limit is also the number of a barrier's parties, and of a robust
 // semaphore's permits. An arena that is
 // full for this kind is unix.ENOSPC.
 func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
+	if err := a.closed(); err != nil {
+		return 0, err
+	}
 	value, limit, err = attributes(kind, value, limit)
 	if err != nil {
 		return 0, err
@@ -115,10 +125,18 @@ func attributes(kind, value, limit uint32) (_, _ uint32, err error) {
 }
 
 // FreeSlot frees an object that no other process has ever had access to.
-func (a *Arena) FreeSlot(offset uint64) error { return arena.Release(a.s, offset) }
+func (a *Arena) FreeSlot(offset uint64) error {
+	if err := a.closed(); err != nil {
+		return err
+	}
+	return arena.Release(a.s, offset)
+}
 
 // CheckSlot makes sure that there is an object of that kind at offset.
 func (a *Arena) CheckSlot(offset uint64, kind uint32) error {
+	if err := a.closed(); err != nil {
+		return err
+	}
 	return arena.Check(a.s, offset, kind)
 }
 
@@ -208,13 +226,23 @@ func (m *Semaphore) openNamed(name string, mode Mode, o *options) error {
 
 // Acquire decrements the value, waiting while it is 0. Error: the cause of ctx's
 // end.
-func (m *Semaphore) Acquire(ctx context.Context) error { return m.at().Acquire(within(ctx)) }
+func (m *Semaphore) Acquire(ctx context.Context) error {
+	if err := m.closed(); err != nil {
+		return err
+	}
+	return m.at().Acquire(within(ctx))
+}
 
 // TryAcquire decrements the value unless it is 0.
 func (m *Semaphore) TryAcquire() bool { return m.at().Acquire(atOnce()) == nil }
 
 // Release increments the value; ErrReleased: it is the greatest allowed.
-func (m *Semaphore) Release() error { return release(m.at()) }
+func (m *Semaphore) Release() error {
+	if err := m.closed(); err != nil {
+		return err
+	}
+	return release(m.at())
+}
 
 func release(m *arena.Semaphore) error {
 	if m.Release() != nil {
@@ -259,7 +287,12 @@ func (k *Lock) check() error {
 }
 
 // Lock takes the lock, waiting until it is free. Error: the cause of ctx's end.
-func (k *Lock) Lock(ctx context.Context) error { return k.lock(within(ctx)) }
+func (k *Lock) Lock(ctx context.Context) error {
+	if err := k.closed(); err != nil {
+		return err
+	}
+	return k.lock(within(ctx))
+}
 
 // TryLock takes the lock if it is free.
 func (k *Lock) TryLock() bool { return k.lock(atOnce()) == nil }
@@ -274,7 +307,12 @@ func (k *Lock) lock(l *Limit) error {
 }
 
 // Unlock frees the lock; ErrReleased: it was free.
-func (k *Lock) Unlock() error { return release(k.at()) }
+func (k *Lock) Unlock() error {
+	if err := k.closed(); err != nil {
+		return err
+	}
+	return release(k.at())
+}
 
 // Event is a flag that can be waited for.
 type Event struct{ member }
@@ -302,5 +340,8 @@ func (e *Event) Clear() { e.at().Clear() }
 
 // Wait waits until the event is set. Error: the cause of ctx's end.
 func (e *Event) Wait(ctx context.Context) error {
+	if err := e.closed(); err != nil {
+		return err
+	}
 	return e.at().Wait(e.at().Word(), within(ctx))
 }

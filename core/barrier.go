@@ -13,7 +13,8 @@ import (
 // is reset.
 type Barrier struct{ member }
 
-// NewBarrier makes a barrier for a number of parties.
+// NewBarrier makes a barrier for a number of parties, from 1 to MaxValue; else the error
+// is unix.EINVAL.
 func (a *Arena) NewBarrier(parties uint32) (*Barrier, error) {
 	offset, err := a.NewSlot(KindBarrier, 0, parties)
 	if err != nil {
@@ -89,14 +90,22 @@ func (b *Barrier) Broken() bool { return b.at().Broken() }
 // Parties returns how many have to wait.
 func (b *Barrier) Parties() int { return b.at().Parties() }
 
-// Waiting returns how many wait.
-func (b *Barrier) Waiting() (int, error) { return b.at().Waiting(b.s) }
+// Waiting returns how many wait. Errors: ErrCorrupt, ErrClosed.
+func (b *Barrier) Waiting() (int, error) {
+	if err := b.closed(); err != nil {
+		return 0, err
+	}
+	return b.at().Waiting(b.s)
+}
 
 // ArriveWithin makes the calling thread a party, for language bindings, as soon as
 // no action runs. When last is false, WaitWithin is to follow. Otherwise the caller
 // is the last: it has passed, unless acts says that it will run an action now and
 // call Finish. tid is the thread's, if the caller keeps to one.
 func (b *Barrier) ArriveWithin(tid uint32, acts bool, l *Limit) (w *Waiter, index int, last bool, err error) {
+	if err := b.closed(); err != nil {
+		return nil, 0, false, err
+	}
 	return b.at().Arrive(b.s, tid, acts, l)
 }
 
@@ -120,7 +129,17 @@ func (b *Barrier) Withdraw(w *Waiter) error { return b.at().Withdraw(b.s, w) }
 // ResetWithin is Reset within the limit l, for language bindings. The thread that
 // runs an action may call it, if ArriveWithin was told which that is: it breaks the
 // round.
-func (b *Barrier) ResetWithin(l *Limit) error { return b.at().Reset(b.s, l) }
+func (b *Barrier) ResetWithin(l *Limit) error {
+	if err := b.closed(); err != nil {
+		return err
+	}
+	return b.at().Reset(b.s, l)
+}
 
 // AbortWithin is Abort within the limit l, likewise.
-func (b *Barrier) AbortWithin(l *Limit) error { return b.at().Abort(b.s, l) }
+func (b *Barrier) AbortWithin(l *Limit) error {
+	if err := b.closed(); err != nil {
+		return err
+	}
+	return b.at().Abort(b.s, l)
+}

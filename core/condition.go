@@ -102,13 +102,21 @@ func (c *Condition) Notify(n int) (int, error) { return c.NotifyWithin(n, atOnce
 // NotifyAll wakes all who wait.
 func (c *Condition) NotifyAll() (int, error) { return c.Notify(int(^uint(0) >> 1)) }
 
-// Waiting returns how many wait that were not notified.
-func (c *Condition) Waiting() (int, error) { return c.at().Waiting(c.s) }
+// Waiting returns how many wait that were not notified. Errors: ErrCorrupt, ErrClosed.
+func (c *Condition) Waiting() (int, error) {
+	if err := c.closed(); err != nil {
+		return 0, err
+	}
+	return c.at().Waiting(c.s)
+}
 
 // EnterWithin makes the calling thread wait for a notification from now on, for
 // language bindings, which then release the lock, call WaitWithin, take the lock
 // again and call Leave. tid is the thread's, if the caller keeps to one.
 func (c *Condition) EnterWithin(tid uint32, l *Limit) (*Waiter, error) {
+	if err := c.closed(); err != nil {
+		return nil, err
+	}
 	return c.at().Enter(c.s, tid, l)
 }
 
@@ -126,4 +134,9 @@ func (c *Condition) Leave(w *Waiter, pass bool) (notified bool, err error) {
 }
 
 // NotifyWithin is Notify within the limit l, for language bindings.
-func (c *Condition) NotifyWithin(n int, l *Limit) (int, error) { return c.at().Notify(c.s, n, l) }
+func (c *Condition) NotifyWithin(n int, l *Limit) (int, error) {
+	if err := c.closed(); err != nil {
+		return 0, err
+	}
+	return c.at().Notify(c.s, n, l)
+}

@@ -7,8 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// file returns a file of a duplicate of fd.
+// file returns a file of a duplicate of fd, which is -1 of a handle that was closed.
 func file(fd int, name string) (*os.File, error) {
+	if fd < 0 {
+		return nil, ErrClosed
+	}
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("duplicating the descriptor of %s: %w", name, err)

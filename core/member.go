@@ -22,13 +22,27 @@ func memberOf(a *Arena, offset uint64) member { return member{s: a.s, offset: of
 
 // slot returns the object. It is looked up each time, so that a handle that was closed
 // does not lead to memory that is no longer there.
-func (m *member) slot() *arena.Slot { return arena.At(m.s, m.offset) }
+func (m *member) slot() *arena.Slot {
+	if err := m.closed(); err != nil {
+		panic(err)
+	}
+	return arena.At(m.s, m.offset)
+}
+
+// closed returns ErrClosed if this handle, or its arena, was closed.
+func (m *member) closed() error {
+	if m.s == nil || m.s.Base() == nil {
+		return ErrClosed
+	}
+	return nil
+}
 
 // Offset tells where in its arena the object is.
 func (m *member) Offset() uint64 { return m.offset }
 
 // Close releases the handle of an object that was opened by name, or inherited. Objects of
-// an Arena go with that. No other method may be under way, or be called afterwards.
+// an Arena go with that. No other method may be under way; those that are called
+// afterwards return ErrClosed, or panic with it if they return no error.
 func (m *member) Close() error {
 	if !m.alone {
 		return nil
@@ -46,6 +60,9 @@ func (m *member) Close() error {
 }
 
 func (m *member) pass() ([]*os.File, string, error) {
+	if err := m.closed(); err != nil {
+		return nil, "", err
+	}
 	f, err := file(int(m.s.FD), "goprocessing-arena")
 	return []*os.File{f}, fmt.Sprint(m.offset), err
 }

@@ -42,7 +42,12 @@ func (k *RLock) openNamed(name string, mode Mode, o *options) error {
 
 // Lock takes the lock for owner, waiting while another has it. Errors: the cause of ctx's
 // end; unix.EINVAL, if owner is not of this process.
-func (k *RLock) Lock(ctx context.Context, owner Owner) error { return k.lock(owner, within(ctx)) }
+func (k *RLock) Lock(ctx context.Context, owner Owner) error {
+	if err := k.closed(); err != nil {
+		return err
+	}
+	return k.lock(owner, within(ctx))
+}
 
 // TryLock takes the lock for owner, who has to be of this process, unless another has it.
 func (k *RLock) TryLock(owner Owner) bool { return k.lock(owner, atOnce()) == nil }
@@ -57,6 +62,9 @@ func (k *RLock) lock(owner Owner, l *Limit) error {
 // Unlock undoes one Lock; ErrNotOwner: owner has not got the lock, or is not of this
 // process.
 func (k *RLock) Unlock(owner Owner) error {
+	if err := k.closed(); err != nil {
+		return err
+	}
 	if !owner.isHere() {
 		return ErrNotOwner
 	}

@@ -51,17 +51,34 @@ func (k *RobustLock) openNamed(name string, mode Mode, o *options) error {
 
 // Lock takes the lock, waiting until it is free. Errors: ErrOwnerDied, with the lock
 // held; else the cause of ctx's end.
-func (k *RobustLock) Lock(ctx context.Context) error { return robustError(k.at().Acquire(within(ctx))) }
+func (k *RobustLock) Lock(ctx context.Context) error {
+	if err := k.closed(); err != nil {
+		return err
+	}
+	return robustError(k.at().Acquire(within(ctx)))
+}
 
 // TryLock takes the lock if it is free. The error is nil or ErrOwnerDied.
-func (k *RobustLock) TryLock() (taken bool, err error) { return robustTry(k.at().Acquire(atOnce())) }
+func (k *RobustLock) TryLock() (taken bool, err error) {
+	if err := k.closed(); err != nil {
+		return false, err
+	}
+	return robustTry(k.at().Acquire(atOnce()))
+}
 
 // Unlock frees the lock; ErrNotHolder: this process does not hold it.
-func (k *RobustLock) Unlock() error { return robustError(k.at().Release(false)) }
+func (k *RobustLock) Unlock() error { return k.unlock(false) }
 
 // Abandon is Unlock for one who was told ErrOwnerDied and has not repaired what the
 // lock guards: the next to take the lock is told, too.
-func (k *RobustLock) Abandon() error { return robustError(k.at().Release(true)) }
+func (k *RobustLock) Abandon() error { return k.unlock(true) }
+
+func (k *RobustLock) unlock(keep bool) error {
+	if err := k.closed(); err != nil {
+		return err
+	}
+	return robustError(k.at().Release(keep))
+}
 
 // robustError returns the error of this package for that of a robust object.
 func robustError(err error) error {

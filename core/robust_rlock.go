@@ -54,6 +54,9 @@ func (k *RobustRLock) TryLock(owner Owner) (taken bool, err error) {
 }
 
 func (k *RobustRLock) lock(owner Owner, l *Limit) error {
+	if err := k.closed(); err != nil {
+		return err
+	}
 	if !owner.isHere() {
 		return unix.EINVAL
 	}
@@ -69,6 +72,9 @@ func (k *RobustRLock) Unlock(owner Owner) error { return k.unlock(owner, false) 
 func (k *RobustRLock) Abandon(owner Owner) error { return k.unlock(owner, true) }
 
 func (k *RobustRLock) unlock(owner Owner, keep bool) error {
+	if err := k.closed(); err != nil {
+		return err
+	}
 	if !owner.isHere() {
 		return ErrNotHolder
 	}

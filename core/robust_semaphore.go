@@ -62,21 +62,46 @@ func (m *RobustSemaphore) Acquire(ctx context.Context) error { return m.AcquireW
 
 // TryAcquire takes a permit if one is free. The error may be ErrOwnerDied.
 func (m *RobustSemaphore) TryAcquire() (taken bool, err error) {
+	if err := m.closed(); err != nil {
+		return false, err
+	}
 	return robustTry(m.at().Acquire(m.s, atOnce()))
 }
 
 // Release gives back a permit; ErrNotHolder: this process holds none.
-func (m *RobustSemaphore) Release() error { return robustError(m.at().Release(m.s, false)) }
+func (m *RobustSemaphore) Release() error { return m.release(false) }
 
 // Abandon is Release for one who was told ErrOwnerDied and has not repaired anything:
 // the next to take the permit is told, too.
-func (m *RobustSemaphore) Abandon() error { return robustError(m.at().Release(m.s, true)) }
+func (m *RobustSemaphore) Abandon() error { return m.release(true) }
 
-// Value returns how many permits are free.
-func (m *RobustSemaphore) Value() (int, error) { return m.at().Value(m.s) }
+func (m *RobustSemaphore) release(keep bool) error {
+	if err := m.closed(); err != nil {
+		return err
+	}
+	return robustError(m.at().Release(m.s, keep))
+}
 
-// Held returns how many permits this process holds.
-func (m *RobustSemaphore) Held() (int, error) { return m.at().Held(m.s) }
+// Value returns how many permits are free. Errors: ErrCorrupt, ErrClosed.
+func (m *RobustSemaphore) Value() (int, error) {
+	if err := m.closed(); err != nil {
+		return 0, err
+	}
+	return m.at().Value(m.s)
+}
+
+// Held returns how many permits this process holds. Errors: as Value.
+func (m *RobustSemaphore) Held() (int, error) {
+	if err := m.closed(); err != nil {
+		return 0, err
+	}
+	return m.at().Held(m.s)
+}
 
 // AcquireWithin is Acquire within the limit l, for language bindings.
-func (m *RobustSemaphore) AcquireWithin(l *Limit) error { return robustError(m.at().Acquire(m.s, l)) }
+func (m *RobustSemaphore) AcquireWithin(l *Limit) error {
+	if err := m.closed(); err != nil {
+		return err
+	}
+	return robustError(m.at().Acquire(m.s, l))
+}
