@@ -200,11 +200,14 @@ func (c *Conn) in() *stream.Stream  { return stream.Of(&c.s, 1-c.side) }
 func (c *Conn) out() *stream.Stream { return stream.Of(&c.s, c.side) }
 
 // Send sends a copy of msg, waiting while a MiB is under way. Errors: unix.EPIPE,
-// when the other end is gone; the cause of ctx's end; that there is no memory.
+// when the other end is gone; the cause of ctx's end; that there is no memory;
+// unix.EBADF, if this end only receives.
 func (c *Conn) Send(ctx context.Context, msg []byte) error { return c.SendWithin(msg, within(ctx)) }
 
 // Recv receives a message, waiting for one. Errors: io.EOF, when none is left and
-// the other end is gone; the cause of ctx's end.
+// the other end is gone; the cause of ctx's end; ErrBuffers, if the next message has
+// buffers, as Queue.Get: then it stays, until RecvBuffers is called; unix.EBADF, if this
+// end only sends.
 func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
 	l := within(ctx)
 	var small [smallItem]byte
@@ -213,6 +216,13 @@ func (c *Conn) Recv(ctx context.Context) ([]byte, error) {
 		return bytes.Clone(small[:n]), nil
 	}
 	return receiveLong(n, err, func(buf []byte) (int, error) { return c.RecvWithin(buf, l) })
+}
+
+// RecvBuffers is Recv for messages that may have buffers beside their data, of which it
+// returns copies, as Queue.GetBuffers.
+func (c *Conn) RecvBuffers(ctx context.Context) (data []byte, buffers [][]byte, err error) {
+	l := within(ctx)
+	return copyReceived(&c.s, func(buf []byte) (Received, error) { return c.ReceiveWithin(buf, l) })
 }
 
 // All receives the messages one after the other, one for each turn of the loop. That the

@@ -1,6 +1,12 @@
 package core
 
-import "github.com/goprocessing/goprocessing/core/internal/stream"
+import (
+	"bytes"
+	"errors"
+	"unsafe"
+
+	"github.com/goprocessing/goprocessing/core/internal/stream"
+)
 
 // Item is an item or a message as language bindings put it: its data in Parts,
 // which are laid one behind the other, and Buffers, large data that accompanies it
@@ -17,7 +23,8 @@ type Batch = stream.Batch
 // item's data, unless Whole.
 type Received = stream.Received
 
-// ErrBuffers: the item has buffers beside its data, and was not taken.
+// ErrBuffers: the item has buffers beside its data, and was not taken. Queue.GetBuffers and
+// Conn.RecvBuffers take it.
 var ErrBuffers = stream.ErrBuffers
 
 // Ref tells where an extent lies in a segment: what ReceiveWithin stores, in the
@@ -29,6 +36,37 @@ func Extent(s *Segment, r Ref) ([]byte, error) { return stream.ExtentsOf(s).Byte
 
 // ReleaseExtent gives an extent that this process received back.
 func ReleaseExtent(s *Segment, r Ref) { stream.ExtentsOf(s).Release(r) }
+
+// copyReceived receives an item and returns copies, so that no extent remains with this
+// process.
+func copyReceived(s *Segment, receive func(buf []byte) (Received, error)) (data []byte, buffers [][]byte, err error) {
+	buf := make([]byte, smallItem)
+	r, err := receive(buf)
+	for err == ErrTooLong {
+		buf = make([]byte, r.Len)
+		r, err = receive(buf)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	data = buf[:r.Len]
+	x := stream.ExtentsOf(s)
+	for range r.Refs {
+		ref := stream.DecodeRef(data)
+		data = data[unsafe.Sizeof(ref):]
+		b, failed := x.Bytes(ref)
+		err = errors.Join(err, failed)
+		buffers = append(buffers, bytes.Clone(b))
+		x.Release(ref)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Whole {
+		return buffers[0], nil, nil
+	}
+	return data, buffers, nil
+}
 
 // smallItem is how long an item may be that is received without asking for its length.
 const smallItem = 512

@@ -215,8 +215,10 @@ func (q *Queue) TryPut(item []byte) error {
 	return q.PutWithin(item, atOnce())
 }
 
-// Get takes the oldest item, waiting for one if the queue is empty. Errors:
-// ErrShutdown, when none is left; the cause of ctx's end.
+// Get takes the oldest item, waiting for one if the queue is empty. Errors: ErrShutdown,
+// when none is left; the cause of ctx's end; ErrBuffers, if the oldest item has buffers,
+// such as a NumPy array that Python has put: then it stays where it is, before all others,
+// until somebody calls GetBuffers.
 func (q *Queue) Get(ctx context.Context) ([]byte, error) { return q.get(within(ctx)) }
 
 // TryGet is Get without waiting; it returns ErrEmpty instead.
@@ -224,9 +226,18 @@ func (q *Queue) TryGet() ([]byte, error) { return q.get(atOnce()) }
 
 // All takes the items one after the other, one for each turn of the loop, so that a loop
 // that is left loses none. A shutdown ends it silently, once the queue is empty. Any other
-// error of Get, such as the cause of ctx's end, is yielded with a nil item, and ends it.
+// error of Get, such as the cause of ctx's end, or ErrBuffers, is yielded with a nil item,
+// and ends it; after a GetBuffers there can be another loop.
 func (q *Queue) All(ctx context.Context) iter.Seq2[[]byte, error] {
 	return until(ErrShutdown, func() ([]byte, error) { return q.Get(ctx) })
+}
+
+// GetBuffers is Get for items that may have buffers beside their data, of which it returns
+// copies: those that a pickle has out of band (PEP 574), in order. Of an item without
+// buffers it returns none.
+func (q *Queue) GetBuffers(ctx context.Context) (data []byte, buffers [][]byte, err error) {
+	l := within(ctx)
+	return copyReceived(&q.s, func(buf []byte) (Received, error) { return q.ReceiveWithin(buf, l) })
 }
 
 // PutMany appends copies of items, waiting for room if the queue is full, and returns
@@ -248,7 +259,10 @@ func (q *Queue) GetMany(ctx context.Context, limit int) ([][]byte, error) {
 	n, size, err := q.GetManyWithin(b, uint64(max(limit, 0)), within(ctx))
 	if err == ErrTooLong || err == ErrBuffers {
 		item, err := q.Get(ctx) // it may lie in an extent without having buffers
-		return [][]byte{item}, err
+		if err != nil {
+			return nil, err
+		}
+		return [][]byte{item}, nil
 	}
 	if err != nil {
 		return nil, err
