@@ -22,6 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .test_codec import FLOATS, INTEGERS, SIZES, Colour, Pair, same
+from .test_large_items import BUFFER, Array, pattern
+from .test_memory import MIB
 from .waiting import LIMIT
 
 # With nothing cached the peer in Go takes long to compile.
@@ -129,6 +131,15 @@ def test_messages(go_peer: Path) -> None:
             assert process.wait(LIMIT) == 0
         finally:
             process.kill()
+
+
+def test_buffers(go_peer: Path) -> None:
+    """A program in Go gets past an item with buffers, and gets these as they were put."""
+    with recoded(go_peer, "buffers", None) as exchange:
+        for size in (BUFFER, MIB):
+            parts = [pattern(size), bytes(size)]
+            assert exchange([Array(part) for part in parts]) == parts
+            assert exchange("without buffers") == "without buffers"
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))

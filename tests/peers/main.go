@@ -125,6 +125,28 @@ func answer(name, _ string) {
 	check(c.Close())
 }
 
+// buffers puts back what it gets or, of what has buffers, a list of those.
+func buffers(from, to string) {
+	in := must(core.Open[core.Queue](from))
+	out := must(core.Open[core.Queue](to))
+	lists := core.NewTyped[[][]byte](out, pickle.Codec{})
+	for {
+		item, err := in.Get(ctx)
+		switch {
+		case err == core.ErrShutdown:
+			return
+		case err == nil:
+			check(out.Put(ctx, item))
+		case err == core.ErrBuffers:
+			_, buffers, err := in.GetBuffers(ctx)
+			check(err)
+			check(lists.Put(ctx, buffers))
+		default:
+			log.Fatal(err)
+		}
+	}
+}
+
 func main() {
 	log.SetFlags(0)
 	parts := map[string]func(string, string){
@@ -132,7 +154,7 @@ func main() {
 		"json": recode[any](json.Codec{}), "json records": recode[record](json.Codec{}),
 		"msgpack": recode[any](msgpack.Codec{}), "msgpack records": recode[record](msgpack.Codec{}),
 		"pickle": recode[any](pickle.Codec{}), "pickle records": recode[record](pickle.Codec{}),
-		"answer": answer,
+		"answer": answer, "buffers": buffers,
 	}
 	parts[os.Args[1]](os.Args[2], os.Args[3])
 }
