@@ -16,16 +16,16 @@ import (
 // the process that made it makes objects in it.
 type Arena struct{ s *Segment }
 
-// What NewSlot makes.
+// What NewSlot makes, for language bindings.
 const (
-	KindSemaphore       = arena.KindSemaphore
-	KindEvent           = arena.KindEvent
-	KindRLock           = arena.KindRLock
-	KindCondition       = arena.KindCondition
-	KindBarrier         = arena.KindBarrier
-	KindRobustLock      = arena.KindRobustLock
-	KindRobustRLock     = arena.KindRobustRLock
-	KindRobustSemaphore = arena.KindRobustSemaphore
+	KindSemaphore       = arena.KindSemaphore       // a Semaphore; or a Lock, if its limit is 1
+	KindEvent           = arena.KindEvent           // an Event
+	KindRLock           = arena.KindRLock           // an RLock
+	KindCondition       = arena.KindCondition       // a Condition
+	KindBarrier         = arena.KindBarrier         // a Barrier
+	KindRobustLock      = arena.KindRobustLock      // a RobustLock
+	KindRobustRLock     = arena.KindRobustRLock     // a RobustRLock
+	KindRobustSemaphore = arena.KindRobustSemaphore // a RobustSemaphore
 )
 
 // MaxValue is the greatest value of a semaphore.
@@ -86,8 +86,8 @@ func (a *Arena) closed() error {
 
 // NewSlot allocates an object and returns its offset. value and limit are a
 // semaphore's; limit is also the number of a barrier's parties, and of a robust
-// semaphore's permits. An arena that is
-// full for this kind is unix.ENOSPC.
+// semaphore's permits. For language bindings; NewLock and its kin have the same errors:
+// unix.ENOSPC, if the arena is full for this kind; unix.EINVAL, if value or limit is none.
 func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
 	if err := a.closed(); err != nil {
 		return 0, err

@@ -8,7 +8,8 @@ import (
 	"github.com/goprocessing/goprocessing/core/internal/fault"
 )
 
-// Waiter is one who waits for a Condition or a Barrier, for language bindings.
+// Waiter is one who waits for a Condition or a Barrier, an entry in shared memory that is
+// handed from call to call, for language bindings.
 type Waiter = arena.Waiter
 
 // Condition is a condition variable. It goes with a lock, which those who wait and
@@ -96,10 +97,10 @@ func (c *Condition) Wait(ctx context.Context, lock Locker) error {
 }
 
 // Notify wakes n of those who wait, in the order in which they came, or all if
-// there are fewer, and returns how many it has woken.
+// there are fewer, and returns how many it has woken. Errors: ErrCorrupt, ErrClosed.
 func (c *Condition) Notify(n int) (int, error) { return c.NotifyWithin(n, atOnce()) }
 
-// NotifyAll wakes all who wait.
+// NotifyAll wakes all who wait. Errors: as Notify.
 func (c *Condition) NotifyAll() (int, error) { return c.Notify(int(^uint(0) >> 1)) }
 
 // Waiting returns how many wait that were not notified. Errors: ErrCorrupt, ErrClosed.

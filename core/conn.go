@@ -20,8 +20,8 @@ import (
 
 // What an end of a pipe can do.
 const (
-	Readable = 1
-	Writable = 2
+	Readable = 1 // it receives
+	Writable = 2 // it sends
 )
 
 // pipeBytes is how many bytes may be under way in one direction before Send
@@ -170,7 +170,7 @@ func (c *Conn) inherit(fds []int, note string) error {
 // Side tells which end this is, 0 for the first of the two that Pipe returned.
 func (c *Conn) Side() uint32 { return c.side }
 
-// Modes tells what this end can do: Readable, Writable or both.
+// Modes tells what this end can do: Readable, Writable or Readable|Writable.
 func (c *Conn) Modes() uint32 { return c.modes }
 
 // OpenConn makes a handle of an end of a pipe that another process made, of the

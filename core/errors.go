@@ -23,7 +23,8 @@ var (
 	ErrTaskDone = stream.ErrDone
 	// ErrReleased: a semaphore or lock was released too many times.
 	ErrReleased = fmt.Errorf("semaphore or lock released too many times: %w", unix.EOVERFLOW)
-	// ErrNotOwner: an RLock was released by another than its owner.
+	// ErrNotOwner: an RLock was released for another than its owner, or for an Owner of
+	// another process.
 	ErrNotOwner = fmt.Errorf("RLock released by another than its owner: %w", unix.EPERM)
 	// ErrOwnerDied: a process died that held the robust lock, or the permit of a robust
 	// semaphore, which the caller now holds.

@@ -8,7 +8,7 @@ import (
 	"github.com/goprocessing/goprocessing/core/internal/stream"
 )
 
-// Item is an item or a message as language bindings put it: its data in Parts,
+// Item is an item or a message, for language bindings, as they put it: its data in Parts,
 // which are laid one behind the other, and Buffers, large data that accompanies it
 // and that the receiver may use where it lies.
 type Item = stream.Record
@@ -27,14 +27,15 @@ type Received = stream.Received
 // Conn.RecvBuffers take it.
 var ErrBuffers = stream.ErrBuffers
 
-// Ref tells where an extent lies in a segment: what ReceiveWithin stores, in the
-// machine's byte order.
+// Ref tells where an extent lies in a segment: the Offset and the Len, in bytes, which
+// ReceiveWithin stores in the machine's byte order. For language bindings.
 type Ref = stream.Ref
 
-// Extent returns the memory of an extent that this process received.
+// Extent returns the memory of an extent that this process received, for language
+// bindings.
 func Extent(s *Segment, r Ref) ([]byte, error) { return stream.ExtentsOf(s).Bytes(r) }
 
-// ReleaseExtent gives an extent that this process received back.
+// ReleaseExtent gives an extent that this process received back, for language bindings.
 func ReleaseExtent(s *Segment, r Ref) { stream.ExtentsOf(s).Release(r) }
 
 // copyReceived receives an item and returns copies, so that no extent remains with this

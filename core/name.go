@@ -28,7 +28,9 @@ type named[T any] interface {
 // the system goes down; or see UnlinkOnClose. A name is any file name, but those longer
 // than some 230 bytes; all kinds of objects share them. Options: those of NewQueue and
 // NewJoinableQueue, Value, Bounded, Parties, UnlinkOnClose. Errors: fs.ErrExist, if
-// there is an object of that name; unix.EINVAL and unix.ENAMETOOLONG, if it is no name.
+// there is an object of that name; unix.EINVAL and unix.ENAMETOOLONG, if it is no name;
+// unix.EINVAL, if an option does not apply, or has no value that is allowed, as Parties if
+// it is not given.
 func Create[T any, P named[T]](name string, list ...Option) (*T, error) {
 	p := P(new(T))
 	o, err := choose(list, append(p.takes(), "UnlinkOnClose")...)
@@ -44,7 +46,8 @@ func Create[T any, P named[T]](name string, list ...Option) (*T, error) {
 // Open opens the object of that name that another process, or this one, made. With
 // OrCreate it makes it if there is none, and only then do the options count that Create
 // has. Errors: fs.ErrNotExist; fs.ErrPermission, if it belongs, or is accessible, to
-// others; ErrKind, if it is something else; ErrLayout.
+// others; ErrKind, if it is something else; ErrLayout; with OrCreate those of Create;
+// without, unix.EINVAL, if one of those options is given.
 func Open[T any, P named[T]](name string, list ...Option) (*T, error) {
 	p := P(new(T))
 	o, err := choose(list, append(p.takes(), "UnlinkOnClose", "OrCreate")...)

@@ -43,8 +43,8 @@ func Redeliver() Option {
 	return func(o *options) { o.give("Redeliver"); o.redeliver = true }
 }
 
-// Value is what a Semaphore begins with, or how many permits a RobustSemaphore has; 1, if
-// it is not given.
+// Value is what a Semaphore begins with, at most MaxValue, or how many permits a
+// RobustSemaphore has, from 1 to MaxPermits; 1, if it is not given.
 func Value(n uint32) Option {
 	return func(o *options) { o.give("Value"); o.value = n }
 }
@@ -54,7 +54,8 @@ func Bounded() Option {
 	return func(o *options) { o.give("Bounded"); o.bounded = true }
 }
 
-// Parties is how many have to wait at a Barrier.
+// Parties is how many have to wait at a Barrier, from 1 to MaxValue. Who makes one has to
+// give it.
 func Parties(n uint32) Option {
 	return func(o *options) { o.give("Parties"); o.parties = n }
 }

@@ -86,7 +86,8 @@ func Inherited[T any, P inheritable[T]](name string) (*T, error) {
 }
 
 // had are the names of the objects that were had. Their descriptors are closed, and
-// the numbers may be those of others of the same file.
+// the numbers may be those of others of the same file. Like those, and the variable of the
+// environment, they are the process': two calls of Inherited have nothing else in common.
 var had = struct {
 	sync.Mutex
 	names map[string]bool

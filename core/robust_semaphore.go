@@ -18,7 +18,7 @@ const MaxPermits = arena.MaxPermits
 type RobustSemaphore struct{ member }
 
 // NewRobustSemaphore makes a semaphore with so many permits, from 1 to MaxPermits,
-// all of them free.
+// all of them free; else the error is unix.EINVAL.
 func (a *Arena) NewRobustSemaphore(permits uint32) (*RobustSemaphore, error) {
 	offset, err := a.NewSlot(KindRobustSemaphore, 0, permits)
 	if err != nil {

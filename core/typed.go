@@ -22,8 +22,8 @@ type Codec interface {
 // DecodeError is the error for an item that was taken and that the codec cannot decode.
 // Nobody else gets it any more.
 type DecodeError struct {
-	Item []byte
-	Err  error
+	Item []byte // as it was put
+	Err  error  // the codec's
 }
 
 func (e *DecodeError) Error() string {
@@ -74,7 +74,7 @@ func (t *Typed[T]) TryPut(v T) error {
 }
 
 // Get takes the oldest value, waiting for one if the queue is empty. Errors: as
-// Queue.Get, and *DecodeError.
+// Queue.Get, ErrBuffers included, and *DecodeError.
 func (t *Typed[T]) Get(ctx context.Context) (T, error) {
 	item, err := t.q.Get(ctx)
 	return decode[T](t.codec, item, err)
@@ -114,7 +114,8 @@ func (t *TypedConn[S, R]) Send(ctx context.Context, v S) error {
 	return t.c.Send(ctx, msg)
 }
 
-// Recv receives a value, waiting for one. Errors: as Conn.Recv, and *DecodeError.
+// Recv receives a value, waiting for one. Errors: as Conn.Recv, ErrBuffers included, and
+// *DecodeError.
 func (t *TypedConn[S, R]) Recv(ctx context.Context) (R, error) {
 	msg, err := t.c.Recv(ctx)
 	return decode[R](t.codec, msg, err)

@@ -37,7 +37,8 @@
 // refused with ErrNotPlain: an instance of a class, a datetime, a complex, a range and the
 // like, which are pickles that call something; what contains itself; and what is nested
 // deeper than 10,000 levels. A numpy array, and whatever else has buffers beside its
-// pickle, does not even come as far: Queue.Get fails with core.ErrBuffers.
+// pickle, does not even come as far: Queue.Get fails with core.ErrBuffers, and
+// Queue.GetBuffers takes it.
 //
 // Protocols 2 to 4 have calls for bytes, bytearrays and sets, too. Those are recognized by
 // name, and made here.
