@@ -68,7 +68,9 @@
 // TypedConn make items of values with a Codec: core/codec/json, core/codec/msgpack and
 // core/codec/pickle, the last for what Python's put writes and its get reads unless it is
 // told otherwise. They are packages of their own, so that this one depends on nothing but
-// golang.org/x/sys. Their tables tell what a value is in Go and in Python.
+// golang.org/x/sys. Their tables tell what a value is in Go and in Python. What Python
+// puts may have buffers beside it, those of arrays: Queue.GetBuffers and Conn.RecvBuffers
+// take such items, and nothing else does.
 //
 // # Waiting
 //
