@@ -7,6 +7,7 @@ import mmap
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -180,6 +181,30 @@ def test_what_cannot_be_pickled(ctx: Any) -> None:
         assert pool.apply(square, (3,)) == 9
         pool.close()
         pool.join()
+
+
+REFUSED = """
+from {library} import Pool, pool
+
+for make in Pool, pool.Pool, pool.ThreadPool:
+    for processes in 0, -1, "4", 1.5, []:
+        try:
+            make(processes)
+        except Exception as error:
+            print(type(error).__name__, error)
+"""
+
+
+def test_no_number_of_processes() -> None:
+    """Nothing is left half made, whose end would complain."""
+    outputs = []
+    for library in ("multiprocessing", "goprocessing"):
+        script = [sys.executable, "-c", REFUSED.format(library=library)]
+        result = subprocess.run(script, capture_output=True, text=True, timeout=LIMIT)
+        assert (result.returncode, result.stderr) == (0, "")
+        outputs.append(result.stdout)
+    assert outputs[0] == outputs[1]
+    assert "'<' not supported between instances of 'str' and 'int'" in outputs[0]
 
 
 # ---- ours: workers that are killed ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import Callable, Iterable
 from multiprocessing import pool
@@ -12,7 +13,7 @@ from multiprocessing.pool import AsyncResult as AsyncResult
 from multiprocessing.pool import IMapIterator as IMapIterator
 from multiprocessing.pool import IMapUnorderedIterator as IMapUnorderedIterator
 from multiprocessing.pool import MapResult as MapResult
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from ._pool_tasks import TaskQueue, Tasks, Workers, emptied
 from ._pool_tasks import WorkerDied as WorkerDied
@@ -41,7 +42,9 @@ class Pool(pool.Pool):
         maxtasksperchild: int | None = None,
         context: BaseContext | None = None,
     ) -> None:
-        self._most_workers = max(1, processes or os.cpu_count() or 1)
+        # What cannot be a number of processes is refused below, as by the standard library.
+        number = processes if isinstance(processes, SupportsIndex) else os.cpu_count() or 1
+        self._most_workers = max(1, operator.index(number))
         pool.Pool.__init__(
             self,
             processes,
