@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import multiprocessing
@@ -9,10 +10,13 @@ import pkgutil
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
+from pathlib import Path
 
 import goprocessing
 import pytest
 
+TYPING = Path(__file__).parent / "typing"
 SUBMODULES = sorted(
     module.name.removeprefix("multiprocessing.")
     for module in pkgutil.walk_packages(multiprocessing.__path__, "multiprocessing.")
@@ -90,6 +94,41 @@ def test_names_of_a_submodule(name: str) -> None:
 
 def test_what_type_checkers_know_exists() -> None:
     importlib.import_module("tests.typing.whole_api")
+
+
+def api(module: types.ModuleType) -> Iterator[str]:
+    """What a module exports, the methods of its own classes, and parameters that are added."""
+    added: set[str] = getattr(module, "_ADDED", {}).keys()
+    for public in {*getattr(module, "__all__", ()), *added}:
+        yield public
+        thing = getattr(module, public)
+        if not getattr(thing, "__module__", "").startswith("goprocessing"):
+            continue
+        if inspect.isclass(thing):
+            for cls in thing.__mro__:
+                if cls.__module__.startswith("goprocessing"):
+                    yield from (method for method in vars(cls) if not method.startswith("_"))
+        elif inspect.isroutine(thing):
+            for name, parameter in inspect.signature(thing).parameters.items():
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    yield name
+
+
+def test_type_checkers_see_the_whole_api() -> None:
+    used: set[str] = set()
+    for node in ast.walk(ast.parse((TYPING / "whole_api.py").read_text())):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
+                used.add(name)
+    folder = Path(goprocessing.__file__).parent
+    unused = {}
+    for file in [*folder.glob("[a-z]*.py"), folder / "__init__.py"]:
+        suffix = "" if file.stem == "__init__" else f".{file.stem}"
+        module = importlib.import_module(f"goprocessing{suffix}")
+        # Of the others the standard library is the owner.
+        if module.__name__.startswith("goprocessing"):
+            unused[module.__name__] = sorted({*api(module)} - used)
+    assert not {name: missing for name, missing in unused.items() if missing}
 
 
 @pytest.mark.parametrize("name", SUBMODULES)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .reduction import PickledFd
 
-    _Waitable = connection._ConnectionBase[Any, Any] | socket.socket | int
+    _Waitable = connection._ConnectionBase[Any, Any] | Reader | socket.socket | int
 
 __all__ = ["Client", "Listener", "Pipe", "wait"]
 
@@ -83,7 +83,7 @@ def _wait_and_look(objects: list[Any], timeout: float | None) -> list[Any]:
 
 def wait(object_list: Iterable[_Waitable], timeout: float | None = None) -> list[_Waitable]:
     """Returns those of the objects that are readable, waiting for the first of them"""
-    objects = list(object_list)
+    objects: list[Any] = list(object_list)
     # A message can wait although the kernel does not say so: see core/handle.go.
     waiting = [
         obj

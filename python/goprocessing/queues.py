@@ -72,8 +72,12 @@ class Queue(_Queue[_T]):
     for all who use the queue is for the program to see to.
     """
 
-    _reader = End(Reader)
-    _writer = End(Writer)
+    if TYPE_CHECKING:
+        _reader: Reader
+        _writer: Writer
+    else:
+        _reader = End(Reader)
+        _writer = End(Writer)
 
     def __init__(
         self,

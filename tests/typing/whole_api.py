@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import queue
+import socket
 from collections.abc import Iterable
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -41,6 +42,7 @@ from goprocessing import (
     inspect,
     named,
     process,
+    queue_ends,
     queues,
     reduction,
     synchronize,
@@ -57,6 +59,9 @@ def use_queues(numbers: Queue[int], tasks: JoinableQueue[str], simple: SimpleQue
     assert_type(numbers.get(), int)
     assert_type(numbers.get(block=True, timeout=None), int)
     assert_type(numbers.get_nowait(), int)
+    numbers.put_many(range(3), timeout=0.5)
+    assert_type(numbers.get_many(max_items=2, block=False), list[int])
+    assert_type(tasks.get_many(), list[str])
     assert_type(numbers.qsize(), int)
     assert_type(numbers.empty(), bool)
     assert_type(numbers.full(), bool)
@@ -114,6 +119,8 @@ def use_names() -> None:
     assert_type(goprocessing.open_barrier("round", 3, timeout=1.5), synchronize.Barrier)
     assert_type(goprocessing.open_pipe("pipe", timeout=1.5), connection.PipeEnd)
     assert_type(named.open_pipe("pipe", writable=False), connection.PipeEnd)
+    numbers = goprocessing.open_queue("numbers", create=True, unlink_at_exit=True)
+    goprocessing.open_lock("lock", create=True, unlink_at_exit=True).release()
     goprocessing.unlink("numbers")
     assert_type(goprocessing.names(), list[str])
 
@@ -121,6 +128,19 @@ def use_names() -> None:
 class Counting(queues.Queue[int]):
     def put(self, obj: int, block: bool = True, timeout: float | None = None) -> None:
         super().put(obj + 1, block, timeout)
+
+    def use_ends(self) -> None:
+        assert_type(self._reader, queue_ends.Reader)
+        assert_type(self._reader.fileno(), int)
+        assert_type(self._reader.poll(timeout=None), bool)
+        assert_type(self._reader.recv_bytes(), bytes)
+        assert_type((self._reader.closed, self._reader.readable), tuple[bool, bool])
+        self._reader.close()
+        assert_type(self._writer, queue_ends.Writer)
+        self._writer.send(self._reader.recv())
+        self._writer.send_bytes(memoryview(b"bytes"))
+        connection.wait([self._reader, Process().sentinel])
+        connection.wait((self._reader,), timeout=1.5)
 
 
 def use_locks() -> None:
@@ -136,6 +156,8 @@ def use_locks() -> None:
         each.release()
         with each as taken:
             assert_type(taken, bool)
+        assert_type((each.get_value(), each.maxvalue), tuple[int, int])
+        assert_type(each.locked(), bool)
 
     assert_type(goprocessing.Lock(robust=True), goprocessing.synchronize.Lock)
     assert_type(goprocessing.RLock(robust=True), goprocessing.synchronize.RLock)
@@ -196,7 +218,15 @@ def use_connections() -> None:
         connection.Client(listener.address, authkey=b"secret").close()
     reduction.send_handle(ours, 1, 2)
     assert_type(reduction.recv_handle(ours), int)
+    with socket.socket() as sock:
+        reduction.sendfds(sock, [1, 2])
+        assert_type(reduction.recvfds(sock, 2), list[int])
     reduction.ForkingPickler.dumps({"a": "dict"})
+    reduction.ForkingPickler.register(Subclass, Subclass.__reduce__)
+    reduction.register(Subclass, Subclass.__reduce__)
+    with open("file", "wb") as file:
+        reduction.dump({"a": "dict"}, file)
+    reduction.DupFd(1)
 
 
 def run(number: int, name: str = "") -> None: ...
@@ -278,6 +308,10 @@ def use_pools() -> None:
         assert_type(pool.apply_async(square, (1,)).get(timeout=1.5), float)
         for each in pool.imap_unordered(square, [1, 2]):
             assert_type(each, float)
+        try:
+            pool.map(square, [1])
+        except goprocessing.pool.WorkerDied as died:
+            assert_type(died.exitcode, int | None)
         pool.close()
         pool.join()
     in_context = goprocessing.pool.Pool(context=get_context("spawn"))
@@ -293,6 +327,8 @@ class Manager(goprocessing.managers.BaseManager):
 
 def use_managers() -> None:
     Manager.register("Subclass", Subclass, exposed=("run",))
+    token = goprocessing.managers.Token("Subclass", ("127.0.0.1", 1), "1")
+    goprocessing.managers.BaseProxy(token, "pickle", authkey=b"secret")
     remote = Manager(address=("127.0.0.1", 0), authkey=b"secret", ctx=get_context("fork"))
     remote.connect()
     remote.get_server().serve_forever()
@@ -302,6 +338,8 @@ def use_managers() -> None:
         assert_type(numbers, goprocessing.managers.ListProxy[int])
         assert_type(manager.dict({"a": 1}), goprocessing.managers.DictProxy[str, int])
         assert_type(manager.Namespace(), goprocessing.managers.Namespace)
+        proxy: goprocessing.managers.BaseProxy = numbers
+        del proxy
         shared: queue.Queue[int] = manager.Queue()
         shared.put(1)
         manager.shutdown()
@@ -323,6 +361,8 @@ def use_shared_memory() -> None:
     raw: ctypes.Array[ctypes.c_int] = multiprocessing.RawArray(ctypes.c_int, 3)
     goprocessing.sharedctypes.copy(raw)
     goprocessing.sharedctypes.Value(ctypes.c_int, 1, lock=multiprocessing.RLock())
+    single: Synchronized[int] = goprocessing.sharedctypes.synchronized(ctypes.c_int(1))
+    del single
     block = goprocessing.shared_memory.SharedMemory(create=True, size=10)
     assert block.buf is not None
     block.buf[:3] = b"abc"
@@ -363,19 +403,40 @@ def use_modules() -> None:
     assert_type(multiprocessing.reducer.ForkingPickler, type[reduction.ForkingPickler])
 
 
+def look(thing: inspect.Object) -> None:
+    assert_type((thing.id, thing.name, thing.kind, thing.problem), tuple[str, str, str, str])
+    assert_type((thing.memory, thing.value, thing.limit), tuple[int, int, int])
+    assert_type(thing.users, tuple[int, ...])
+    assert_type(thing.streams, tuple[inspect.Stream, ...])
+    assert_type(thing.holders, tuple[inspect.Holder, ...])
+    assert_type(thing.waiters, tuple[inspect.Waiter, ...])
+    assert_type(thing.stale or thing.broken or thing.robust or thing.awaited, bool)
+    for stream in thing.streams:
+        assert_type(stream.depth + stream.bytes + stream.max_items + stream.max_bytes, int)
+        assert_type(stream.puts - stream.gets + stream.unfinished - stream.done, int)
+        assert_type(stream.joinable or stream.full or stream.shut or stream.watched, bool)
+    for holder in thing.holders:
+        assert_type((holder.of, holder.count), tuple[str, int])
+    for waiter in thing.waiters:
+        assert_type(waiter.to, str)
+    threads: list[inspect.Thread] = [*thing.holders, *thing.waiters]
+    assert_type([(thread.pid, thread.tid) for thread in threads], list[tuple[int, int]])
+    assert_type([thread.alive for thread in threads], list[bool])
+
+
 def use_inspection() -> None:
     snapshot = inspect.snapshot()
     assert_type(snapshot, inspect.Snapshot)
+    assert_type(snapshot.hidden, bool)
     for user in snapshot.processes:
         assert_type(user, inspect.Process)
-        assert_type((user.pid, user.command), tuple[int, str])
+        assert_type((user.pid, user.parent, user.command), tuple[int, int, str])
+        assert_type(user.stopped, bool)
     for thing in snapshot.objects:
-        assert_type(thing, inspect.Object)
-        assert_type((thing.id, thing.kind, thing.users), tuple[str, str, tuple[int, ...]])
-        assert_type([stream.depth for stream in thing.streams], list[int])
-        assert_type([(holder.pid, holder.of) for holder in thing.holders], list[tuple[int, str]])
-        assert_type([(waiter.pid, waiter.to) for waiter in thing.waiters], list[tuple[int, str]])
+        look(thing)
     assert_type(inspect.identify(goprocessing.Lock()), str)
     assert_type(inspect.unlink_stale("a", "b"), list[str])
     for repaired in inspect.repair() + inspect.free("1"):
-        assert_type((repaired.id, repaired.done, repaired.problem), tuple[str, str, str])
+        assert_type(repaired, inspect.Repaired)
+        assert_type((repaired.id, repaired.name, repaired.kind), tuple[str, str, str])
+        assert_type((repaired.done, repaired.problem), tuple[str, str])
