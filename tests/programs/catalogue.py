@@ -23,6 +23,7 @@ PROGRAMS = (
         "gymnasium",
         ("gymnasium==1.4.0",),
         Tests.EXAMPLE,
+        # https://gymnasium.farama.org/v1.4.0/api/vector/async_vector_env/
         ("vector_env.py",),
     ),
     Program(
@@ -38,6 +39,8 @@ PROGRAMS = (
                 "cloudpickle_wrapper",
                 "module",
                 "missing_multiprocessing",
+                "memory",
+                "store_backends",
             )
         ),
     ),
@@ -88,6 +91,7 @@ PROGRAMS = (
         "mpire",
         ("mpire==2.10.2", "numpy"),
         Tests.EXAMPLE,
+        # https://sybrenjansen.github.io/mpire/usage/index.html
         ("mpire_pool.py",),
     ),
     Program(
@@ -109,6 +113,8 @@ PROGRAMS = (
             " package's files",
             "*spawn*::test_mixed_startmethod": "a queue of the fork context reaches spawned"
             " processes",
+            "*forkserver*TestIgnoreEINTR::test_ignore": "signals a process that it expects to be"
+            " still inside send_bytes() of 16 MiB, which returns here without a reader",
         },
     ),
     Program(
@@ -137,6 +143,9 @@ PROGRAMS = (
         "torch",
         ("torch==2.15.0", "numpy"),
         Tests.EXAMPLE,
+        # https://docs.pytorch.org/docs/stable/data.html
+        # https://docs.pytorch.org/docs/stable/multiprocessing.html
+        # https://docs.pytorch.org/docs/stable/notes/multiprocessing.html
         ("dataloader.py", "tensors.py"),
     ),
     Program(
