@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import logging.config
 import logging.handlers
@@ -14,6 +15,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from .test_scripts import SCRIPTS
+from .test_scripts import run as run_script
 
 WORKERS, RECORDS = 3, 20
 LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
@@ -93,15 +97,6 @@ def work_in_pool(arguments: tuple[str, int]) -> None:
     log(*arguments)
 
 
-def listen(queue: Any, path: Path) -> None:
-    """A process that writes the records of all the others, until it gets None."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(processName)s %(message)s"))
-    while (record := queue.get()) is not None:
-        handler.handle(record)
-    handler.close()
-
-
 def expected(worker: int, least: int = logging.DEBUG) -> list[str]:
     return [
         f"record {number} of worker {worker}"
@@ -145,20 +140,62 @@ def test_log_to_stderr(module: ModuleType, method: str, tmp_path: Path) -> None:
     assert "[INFO/worker] child process calling self.run()" in lines
 
 
-def test_a_process_that_listens(
-    start: Any, queue: Any, logger: logging.Logger, tmp_path: Path
-) -> None:
-    path = tmp_path / "log"
-    listener = start(listen, queue, path)
-    run(start, work, queue, logger.name)
-    queue.put(None)
-    listener.join()
-    assert listener.exitcode == 0
-    lines = [line.split(" ", 2) for line in path.read_text().splitlines()]
-    check([message for _, _, message in lines])
-    assert len({process for _, process, _ in lines}) == WORKERS
-    for level, _, message in lines:
-        assert level == logging.getLevelName(LEVELS[int(message.split()[1]) % len(LEVELS)])
+def logged(*files: Path) -> dict[str, list[str]]:
+    """What each process has logged, without the time, from files in their order."""
+    found: dict[str, list[str]] = {}
+    for line in itertools.chain.from_iterable(file.read_text().splitlines() for file in files):
+        _date, _time, process, record = line.split(maxsplit=3)
+        found.setdefault(process, []).append(record)
+    return found
+
+
+def rotated(folder: Path) -> list[Path]:
+    """The files of log_file.py, the oldest first."""
+    return sorted(folder.glob("mptest.log*"), key=lambda path: -int(path.suffix.strip(".log") or 0))
+
+
+def compare(script: str, *arguments: str, folder: Path) -> Iterator[tuple[list[str], Path]]:
+    """What a program prints, in some order, plain and with goprocessing, and where it was run."""
+    for name, options in ("plain", ()), ("ours", ("-m", "goprocessing")):
+        cwd = folder / name
+        cwd.mkdir()
+        result = run_script(*options, SCRIPTS / script, *arguments, cwd=cwd)
+        assert result.returncode == 0
+        # The resource tracker of the standard library has something to say now and then.
+        assert name == "plain" or not result.stderr
+        yield sorted(result.stdout.splitlines()), cwd
+
+
+def test_a_process_that_listens(method: str, tmp_path: Path) -> None:
+    (plain, plain_folder), (ours, our_folder) = compare(
+        "log_file.py", method, "processes", folder=tmp_path
+    )
+    assert ours == plain
+    assert len(ours) == 2 * WORKERS
+    assert logged(*rotated(our_folder)) == logged(*rotated(plain_folder))
+    assert [len(records) for records in logged(*rotated(our_folder)).values()] == [10] * WORKERS
+
+
+def test_a_process_that_listens_to_an_executor(method: str, tmp_path: Path) -> None:
+    """Which process has done how many of the calls is another question."""
+    found = []
+    for output, folder in compare("log_file.py", method, "executor", folder=tmp_path):
+        events = [line.partition(":")[0] for line in output]
+        records = itertools.chain.from_iterable(logged(*rotated(folder)).values())
+        found.append((events, sorted(records)))
+    assert found[0] == found[1]
+    events, records = found[0]
+    assert (len(events), len(records)) == (2 * WORKERS, 10 * WORKERS)
+
+
+def test_a_thread_of_the_main_process_that_listens(method: str, tmp_path: Path) -> None:
+    (plain, plain_folder), (ours, our_folder) = compare("log_thread.py", method, folder=tmp_path)
+    assert ours == plain
+    assert len(ours) == 80 * WORKERS
+    for name, number in ("mplog.log", 100), ("mplog-foo.log", 51), ("mplog-errors.log", 40):
+        records = logged(our_folder / name)
+        assert records == logged(plain_folder / name)
+        assert [len(of_one) for of_one in records.values()] == [number] * WORKERS
 
 
 @pytest.mark.parametrize("target", [work, work_configured])
