@@ -11,10 +11,14 @@ import pytest
 
 from .cpython import runner
 from .cpython.environment import Environment
+from .cpython.measurement import Measurement
 from .cpython.results import Comparison, Result, ShippedClass
 
 MODULE = """
-import os, signal, subprocess, sys, time, unittest
+import os, signal, subprocess, sys, threading, time, unittest
+
+def sleep():
+    time.sleep(600)
 
 def start_another():
     process = subprocess.Popen(["sleep", "600"])
@@ -46,6 +50,24 @@ class Tests(unittest.TestCase):
     @unittest.expectedFailure
     def test_expected(self):
         self.fail("on purpose")
+
+    def test_leaves_a_thread(self):
+        from test.support import threading_helper
+        before = threading_helper.threading_setup()
+        threading.Thread(target=sleep, daemon=True).start()
+        threading_helper.threading_cleanup(*before)
+
+    def test_leaves_a_child(self):
+        from test import support
+        child = subprocess.Popen(["true"])
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        support.reap_children()
+        child.returncode = 0
+
+    def test_fails_once(self):
+        if not os.path.exists({pids!r}):
+            open({pids!r}, "w").close()
+            self.fail("on purpose")
 
 class NotReady(unittest.TestCase):
     @classmethod
@@ -113,6 +135,44 @@ def test_a_process_left_behind(environment: Environment, pids: Path, monkeypatch
         "(end)": "left behind",
     }
     assert not running(pids)
+
+
+def test_what_dangles(environment: Environment) -> None:
+    thread, child = "test_leaves_a_thread", "test_leaves_a_child"
+    assert "(environment:sleep)" in outcomes(environment, "Tests", thread)
+    assert "(environment)" in outcomes(environment, "Tests", child)
+    assert "(environment)" in outcomes(environment, "Tests", thread, child)
+
+
+def test_what_failed_with_the_standard_library_runs_again(
+    environment: Environment, pids: Path
+) -> None:
+    before = {
+        "test_passes": "passed",
+        "test_skipped": "skipped",
+        "test_fails_once": "failed",
+        "test_fails_in_a_part": "failed",
+        "(environment)": "altered",
+    }
+    pytest.importorskip("test.support", reason="not shipped by this interpreter")
+    tests = tuple(before)[:-1]
+    results = {test: Result(outcome) for test, outcome in before.items()}
+    comparison = Comparison(ShippedClass("fork", "troubles", "Tests", tests), results, {})
+    measurement = Measurement({"stdlib": environment}, 60, 1, baseline=True)
+    again = asyncio.run(measurement.repeat_baseline(comparison))
+    outcome = {test: result.outcome for test, result in again.items()}
+    assert outcome == {
+        "test_fails_once": "passed",
+        "test_fails_in_a_part": "failed",
+        "(environment)": "passed",
+    }
+    amended = comparison.amended("stdlib", again).stdlib or {}
+    assert {test: result.outcome for test, result in amended.items()} == {
+        "test_passes": "passed",
+        "test_skipped": "skipped",
+        "test_fails_once": "passed",
+        "test_fails_in_a_part": "failed",
+    }
 
 
 def test_no_test_is_missed(environment: Environment) -> None:

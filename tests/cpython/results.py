@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["COUNTED", "ENVIRONMENT", "Comparison", "Result", "ShippedClass"]
 
-# The name under which processes or threads that dangle after a class are noted.
-ENVIRONMENT = "(environment)"
+# How the name begins under which processes or threads that dangle after a class are noted.
+ENVIRONMENT = "(environment"
 GOOD = ("passed", "expected failure")
 COUNTED = ("tests", "passed", "skipped", "failed", "errors", "expected failures")
 
@@ -62,6 +64,24 @@ class Comparison:
         missing = Result("missing") if test in self.cls.tests else Result("passed")
         return results.get(test, missing)
 
+    def failed(self, results: dict[str, Result]) -> dict[str, Result]:
+        """What did not pass, and was not skipped either."""
+        found = {name: self.result(results, name) for name in (*self.cls.tests, *results)}
+        return {
+            name: result
+            for name, result in found.items()
+            if not (result.good or result.outcome == "skipped")
+        }
+
+    def amended(self, implementation: str, again: Mapping[str, Result]) -> Comparison:
+        """With what passed when it was run again, over "stdlib" or "ours"."""
+        passed = {test: result for test, result in again.items() if result.good}
+        results: dict[str, Result] = getattr(self, implementation) | passed
+        # What is no test is noted only when it is wrong.
+        gone = passed.keys() - set(self.cls.tests)
+        kept = {test: result for test, result in results.items() if test not in gone}
+        return dataclasses.replace(self, **{implementation: kept})
+
     def worse(self) -> dict[str, Result]:
         """What passes with the standard library and does not pass here."""
         if self.stdlib is None:
@@ -71,10 +91,9 @@ class Comparison:
             for test in {**dict.fromkeys(self.cls.tests), **self.ours}
             if self.result(self.stdlib, test).good and not self.result(self.ours, test).good
         }
-        if len(worse) > 1:
-            # A test that fails does not get to its end, where it joins what it started.
-            worse.pop(ENVIRONMENT, None)
-        return worse
+        # A test that fails does not get to its end, where it joins what it started.
+        others = {test: worse[test] for test in worse if not test.startswith(ENVIRONMENT)}
+        return others or worse
 
     def counts(self, results: dict[str, Result]) -> Counter[str]:
         counted: Counter[str] = Counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -23,6 +24,9 @@ GRACE = 10.0
 STACKS = 1.0
 # How much of a process's output goes into a result.
 TAIL = 20_000
+# How test.support says what dangles, and of a thread what it calls.
+COMPLAINT = re.compile(r"Warning -- (?!threading_cleanup\(\) |Dangling thread: <_MainThread)(\S.*)")
+DANGLING = re.compile(r"Dangling thread: <Thread\(Thread-\d+ \((\w+)\), ")
 
 
 async def _execute(
@@ -68,6 +72,13 @@ def _read(journal: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
+def _environment(output: str) -> str:
+    """The name of what dangles: "(environment:run)" if it is only threads that call run()."""
+    threads = [DANGLING.match(complaint) for complaint in COMPLAINT.findall(output)]
+    calls = sorted({thread[1] for thread in threads if thread}) if all(threads) else []
+    return ":".join([ENVIRONMENT, *calls]) + ")"
+
+
 def _results(events: list[dict[str, Any]], wrong: str, output: str) -> dict[str, Result]:
     """Results by test; what is wrong goes to the test during which it happened."""
     results = {
@@ -78,7 +89,7 @@ def _results(events: list[dict[str, Any]], wrong: str, output: str) -> dict[str,
     started = {event["started"] for event in events if "started" in event} - results.keys()
     for event in events:
         if event.get("altered"):
-            results[ENVIRONMENT] = Result("altered", text=output)
+            results[_environment(output)] = Result("altered", text=output)
     if wrong:
         result = Result(wrong.partition(":")[0], text=f"{wrong}\n{output}")
         results |= dict.fromkeys(started or {"(end)"}, result)

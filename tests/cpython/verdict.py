@@ -43,13 +43,13 @@ class Verdict:
                 if reason := self.exceptions.reason(comparison.cls, test):
                     yield comparison.cls.full_name(test), reason
 
-    def unexcused(self) -> Iterable[tuple[Comparison, dict[str, Result]]]:
-        """What fails and may not, of each class."""
-        for comparison in self.comparisons:
-            cls, worse = comparison.cls, comparison.worse()
-            worse = {test: worse[test] for test in worse if not self.exceptions.reason(cls, test)}
-            if worse:
-                yield comparison, worse
+    def unexcused(self, comparison: Comparison) -> dict[str, Result]:
+        """What fails of a class, and may not."""
+        return {
+            test: result
+            for test, result in comparison.worse().items()
+            if not self.exceptions.reason(comparison.cls, test)
+        }
 
     def uncompared(self) -> Iterable[tuple[str, Result]]:
         """What fails where the standard library was not measured."""
