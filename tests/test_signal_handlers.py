@@ -419,6 +419,8 @@ def interruptions(handler: Step) -> Iterator[list[int]]:
         handled[0] += 1
 
     signal.signal(signal.SIGALRM, handle)
+    # Before 3.13 a signal may go unseen until the next: ceval.c's COMPUTE_EVAL_BREAKER is not
+    # atomic.
     signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
     yield handled
     signal.setitimer(signal.ITIMER_REAL, 0)
