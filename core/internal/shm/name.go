@@ -84,7 +84,7 @@ func (s *Segment) Link(name string) error {
 // reopen has FD be a descriptor of the file by its name: one of before that never shows
 // it in /proc (proc_pid_fd(5)), for Name and for those who look.
 func (s *Segment) reopen(path string) error {
-	fd, err := openFile(path)
+	fd, err := openFile(path, unix.O_RDWR)
 	if err == unix.ENOENT {
 		return ErrUnlinked
 	}
@@ -122,7 +122,7 @@ func (s *Segment) OpenNamed(name string, kind uint32) error {
 }
 
 func (s *Segment) openPath(from string, kind uint32) error {
-	fd, err := openFile(from)
+	fd, err := openFile(from, unix.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -141,11 +141,9 @@ func (s *Segment) openPath(from string, kind uint32) error {
 	return nil
 }
 
-// openFile opens what there is at path, without following a link.
-func openFile(path string) (int, error) { return openAs(path, unix.O_RDWR) }
-
-// openAs is openFile with that access mode.
-func openAs(path string, access int) (int, error) {
+// openFile opens what there is at path, without following a link. access is O_RDONLY or
+// O_RDWR.
+func openFile(path string, access int) (int, error) {
 	// To open a FIFO would block, a device might do anything: O_NONBLOCK prevents the
 	// first, and /dev/shm as it should be mounted, nodev, the second.
 	fd, err := unix.Open(path, access|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)

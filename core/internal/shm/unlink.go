@@ -151,7 +151,7 @@ func wrapUnlink(name string, err error) error {
 }
 
 func unlinkFile(at string, lock func(fd int) error) error {
-	fd, err := openFile(at)
+	fd, err := openFile(at, unix.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func isStale(name string) bool {
 	if err != nil {
 		return false
 	}
-	fd, err := openAs(at, unix.O_RDONLY)
+	fd, err := openFile(at, unix.O_RDONLY)
 	if err != nil {
 		return false
 	}
