@@ -260,15 +260,13 @@ func (v *view) cool(st *putState) (bool, error) {
 	if st.warms > warmChunks {
 		return false, shm.ErrCorrupt
 	}
-	last, err := v.link(st.warm)
-	for range st.warms - 1 {
+	var last *link
+	for c, n := st.warm, st.warms; n > 0; n-- {
+		l, err := v.link(c)
 		if err != nil {
 			return false, err
 		}
-		last, err = v.link(last.free)
-	}
-	if err != nil {
-		return false, err
+		last, c = l, l.free
 	}
 	// The warm stack ends by number: killed before the commit, this is still as it was.
 	before := st.cold
