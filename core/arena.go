@@ -77,19 +77,12 @@ func (a *Arena) inherit(fds []int, _ string) error {
 // Close releases this handle, and with it the objects of the arena in this process.
 func (a *Arena) Close() error { return a.s.Close() }
 
-func (a *Arena) closed() error {
-	if a.s.Base() == nil {
-		return ErrClosed
-	}
-	return nil
-}
-
 // NewSlot allocates an object and returns its offset. value and limit are a
 // semaphore's; limit is also the number of a barrier's parties, and of a robust
 // semaphore's permits. For language bindings; NewLock and its kin have the same errors:
 // unix.ENOSPC, if the arena is full for this kind; unix.EINVAL, if value or limit is none.
 func (a *Arena) NewSlot(kind, value, limit uint32) (offset uint64, err error) {
-	if err := a.closed(); err != nil {
+	if err := closed(a.s); err != nil {
 		return 0, err
 	}
 	value, limit, err = attributes(kind, value, limit)
@@ -126,7 +119,7 @@ func attributes(kind, value, limit uint32) (_, _ uint32, err error) {
 
 // FreeSlot frees an object that no other process has ever had access to.
 func (a *Arena) FreeSlot(offset uint64) error {
-	if err := a.closed(); err != nil {
+	if err := closed(a.s); err != nil {
 		return err
 	}
 	return arena.Release(a.s, offset)
@@ -134,7 +127,7 @@ func (a *Arena) FreeSlot(offset uint64) error {
 
 // CheckSlot makes sure that there is an object of that kind at offset.
 func (a *Arena) CheckSlot(offset uint64, kind uint32) error {
-	if err := a.closed(); err != nil {
+	if err := closed(a.s); err != nil {
 		return err
 	}
 	return arena.Check(a.s, offset, kind)

@@ -41,16 +41,14 @@ func ReleaseExtent(s *Segment, r Ref) { stream.ExtentsOf(s).Release(r) }
 // copyReceived receives an item and returns copies, so that no extent remains with this
 // process.
 func copyReceived(s *Segment, receive func(buf []byte) (Received, error)) (data []byte, buffers [][]byte, err error) {
-	buf := make([]byte, smallItem)
-	r, err := receive(buf)
-	for err == ErrTooLong {
-		buf = make([]byte, r.Len)
+	var r Received
+	data, err = receiveLong(smallItem, ErrTooLong, func(buf []byte) (n int, err error) {
 		r, err = receive(buf)
-	}
+		return r.Len, err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	data = buf[:r.Len]
 	x := stream.ExtentsOf(s)
 	for range r.Refs {
 		ref := stream.DecodeRef(data)

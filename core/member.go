@@ -30,8 +30,11 @@ func (m *member) slot() *arena.Slot {
 }
 
 // closed returns ErrClosed if this handle, or its arena, was closed.
-func (m *member) closed() error {
-	if m.s == nil || m.s.Base() == nil {
+func (m *member) closed() error { return closed(m.s) }
+
+// closed returns ErrClosed if the arena was closed whose segment that is.
+func closed(s *Segment) error {
+	if s == nil || s.Base() == nil {
 		return ErrClosed
 	}
 	return nil
