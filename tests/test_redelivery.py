@@ -7,7 +7,7 @@ import pickle
 import queue
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -59,12 +59,16 @@ def kill(process: Any) -> None:
     process.join()
 
 
-def killed_taker(ctx: Any, q: Any, number: int, target: Any = take) -> list[Any]:
-    """What a process had taken that was killed."""
+def killed_taker(
+    ctx: Any, q: Any, number: int, target: Any = take, before: Sequence[Any] = ()
+) -> list[Any]:
+    """What a process had taken that was killed, after other items were put."""
     taken = ctx.Queue()
     with starter(ctx) as start:
         process = start(target, q, number, taken)
         items: list[Any] = taken.get()
+        for item in before:
+            q.put(item)
         kill(process)
     taken.close()
     return items
@@ -273,14 +277,7 @@ def test_a_copy_outlives_its_item(plain: Any) -> None:
 def test_maxsize_is_exceeded_for_the_moment(our_ctx: Any) -> None:
     q = our_ctx.JoinableQueue(2, redeliver=True)
     q.put(0)
-    taken = our_ctx.Queue()
-    with starter(our_ctx) as start:
-        process = start(take, q, 1, taken)
-        assert taken.get() == [0]
-        q.put(1)
-        q.put(2)
-        kill(process)
-    taken.close()
+    assert killed_taker(our_ctx, q, 1, before=[1, 2]) == [0]
     eventually(lambda: q._poll(0) and q.qsize() == 3)
     assert q.full()
     with pytest.raises(queue.Full):
